@@ -1,0 +1,1 @@
+"""The words: declaring events, ids, correlation, envelopes, routing."""

@@ -1,0 +1,108 @@
+"""Typed payloads to JSON: one encoder a class, which also checks that the fields hold what they declare."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from datetime import date, datetime
+from decimal import Decimal
+from enum import Enum
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
+from uuid import UUID
+
+import msgspec
+
+from tidings.errors import InvalidEvent
+from tidings.events.codec import (
+    REFUSALS,
+    Encode,
+    encode_native,
+    field_names,
+    is_pydantic,
+    refuse_hidden_nan,
+    unencodable,
+)
+
+_PLAIN = (str, int, float, bool, bytes, datetime, date, UUID, Decimal, NoneType)
+
+
+def encoder_for(cls: type) -> Encode:
+    """The encoder of a declared class: bytes, or an InvalidEvent that names the field."""
+    return _pydantic_encoder() if is_pydantic(cls) else _native_encoder(cls)
+
+
+def _native_encoder(cls: type) -> Encode:
+    """For structs and dataclasses, which check nothing when they are made.
+
+    Where every field is plain, a generated test of exact types vouches for the event (0.07 µs for eight
+    fields); otherwise, and where it says no, the bytes are decoded as the class again (0.2 µs), which
+    finds everything and names the path.
+    """
+    read_back: Callable[[bytes], object] = msgspec.json.Decoder(cls).decode
+    is_exact = _exact_type_test(cls)
+
+    def encode(payload: Any) -> bytes:
+        try:
+            data = encode_native(payload)
+        except REFUSALS as error:
+            raise unencodable(payload, error) from None
+        if not is_exact(payload):
+            refuse_hidden_nan(payload, data)
+            try:
+                read_back(data)
+            except msgspec.ValidationError as error:
+                raise InvalidEvent(f"{cls.__qualname__}: {error}") from None
+        return data
+
+    return encode
+
+
+def _pydantic_encoder() -> Encode:
+    """For pydantic v2 models: validated when made; one made with model_construct is caught here."""
+    from pydantic_core import PydanticSerializationError  # noqa: PLC0415 - only where models are used
+
+    def encode(payload: Any) -> bytes:
+        try:
+            data: bytes = payload.model_dump_json(warnings="error").encode()
+        except PydanticSerializationError as error:
+            raise InvalidEvent(f"{type(payload).__qualname__}: {error}") from None
+        except REFUSALS as error:
+            raise unencodable(payload, error) from None
+        refuse_hidden_nan(payload, data)
+        return data
+
+    return encode
+
+
+def _exact_type_test(cls: type) -> Callable[[Any], bool]:
+    """A function that is True only for an instance whose every field surely holds its declared type."""
+    hints = get_type_hints(cls, include_extras=True)
+    tests: list[str] = []
+    names: dict[str, object] = {"isfinite": math.isfinite}
+    for field in field_names(cls) or ():
+        allowed = _plain_types(hints.get(field))
+        if allowed is None:
+            return _never
+        options = []
+        for kind in allowed:
+            name = f"{kind.__name__}_{len(names)}"
+            names[name] = kind
+            test = f"p.{field}.__class__ is {name}"
+            options.append(f"({test} and isfinite(p.{field}))" if kind is float else test)
+        tests.append(f"({' or '.join(options)})")
+    # Generated because a loop over the fields costs more than decoding the bytes again; made of
+    # identifiers that Python itself accepted as field and class names.
+    is_exact: Callable[[Any], bool] = eval(f"lambda p: {' and '.join(tests) or 'True'}", names)  # noqa: S307
+    return is_exact
+
+
+def _plain_types(hint: object) -> list[type] | None:
+    """The exact classes a hint allows, or None when that cannot be told from the class alone."""
+    kinds = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    plain = [kind for kind in kinds if isinstance(kind, type) and (kind in _PLAIN or issubclass(kind, Enum))]
+    return plain if len(plain) == len(kinds) else None
+
+
+def _never(_: Any) -> bool:
+    return False

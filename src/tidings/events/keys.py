@@ -1,0 +1,37 @@
+"""Record keys: what may be one, how it is read from an event, and its bytes."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+from tidings.errors import InvalidEvent
+
+Key = str | bytes | int | UUID | None
+KeyOf = Callable[[Any], object]
+
+
+def key_reader(key: str | KeyOf) -> KeyOf:
+    """A function that reads an event's key: a field's name, a dotted path, or the user's own function."""
+    return operator.attrgetter(key) if isinstance(key, str) else key
+
+
+def encode_key(key: object) -> bytes | None:
+    """A key's bytes: str, int and UUID as UTF-8 text, bytes as they are, None for no key.
+
+    Raises InvalidEvent for any other type: a key that only looks like one would break order in silence.
+    """
+    if key is None or type(key) is bytes:
+        return key
+    try:
+        if isinstance(key, str):
+            return str.encode(key)
+        if isinstance(key, UUID) or (isinstance(key, int) and not isinstance(key, bool)):
+            return str(key).encode()
+    except UnicodeEncodeError:
+        raise InvalidEvent("the key holds a lone surrogate, which UTF-8 cannot carry") from None
+    if isinstance(key, (bytes, bytearray, memoryview)):
+        return bytes(key)
+    raise InvalidEvent(f"the key is a {type(key).__qualname__}; it may be str, bytes, int, UUID or None")

@@ -1,0 +1,68 @@
+"""Routing: from an event type to a topic."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+
+from tidings.errors import InvalidTopic
+
+_LEGAL = re.compile(r"[a-zA-Z0-9._-]{1,249}")
+
+
+def check_topic(topic: object) -> str:
+    """Return ``topic`` if Kafka takes it as a name, else raise InvalidTopic.
+
+    The rule is Kafka's own (org.apache.kafka.common.internals.Topic): 1 to 249 of ``a-z A-Z 0-9 . _ -``,
+    and neither ``.`` nor ``..``.
+    """
+    if not isinstance(topic, str):
+        raise InvalidTopic(f"a topic is a str, not a {type(topic).__qualname__}.")
+    if topic in {"", ".", ".."} or not _LEGAL.fullmatch(topic):
+        shown = repr(topic) if len(topic) < 250 else f"{topic[:40]!r}… ({len(topic)} characters)"
+        raise InvalidTopic(f"{shown} is not a topic name.")
+    return topic
+
+
+class Router:
+    """Finds the topic of an event type; changed at run time from any thread.
+
+    In this order: the mappings set at run time, TOPIC_MAP, patterns of either (``user.*``, the longest
+    first), the topic the class declared, the default topic. A logical name of TOPICS is resolved wherever
+    a topic is named.
+    """
+
+    def __init__(self, default: str, topic_map: Mapping[str, str], logical: Mapping[str, str]) -> None:
+        self._logical = dict(logical)
+        self._default = self.resolve(default)
+        self._configured = {event_type: self.resolve(topic) for event_type, topic in topic_map.items()}
+        self._mapped: dict[str, str] = {}
+        self._lock = threading.Lock()
+
+    def resolve(self, topic: str) -> str:
+        """The topic behind a logical name, or the checked name itself. Raises InvalidTopic."""
+        return check_topic(self._logical.get(topic, topic) if isinstance(topic, str) else topic)
+
+    def map(self, event_type: str, topic: str) -> None:
+        """Send events of this type, or of types that match this pattern, to ``topic`` from now on."""
+        resolved = self.resolve(topic)
+        with self._lock:  # replaced, never changed: readers take no lock
+            self._mapped = {**self._mapped, event_type: resolved}
+
+    def after_fork(self) -> None:
+        """In a forked child: the lock may have been held by a thread that is not here."""
+        self._lock = threading.Lock()
+
+    def topic_for(self, event_type: str, declared: str | None = None) -> str:
+        """The topic of ``event_type``; ``declared`` is what its class says."""
+        mapped = self._mapped
+        exact = mapped.get(event_type) or self._configured.get(event_type)
+        if exact:
+            return exact
+        patterns = {**self._configured, **mapped}
+        for pattern in sorted(patterns, key=len, reverse=True):
+            if fnmatchcase(event_type, pattern):
+                return patterns[pattern]
+        return self.resolve(declared) if declared else self._default

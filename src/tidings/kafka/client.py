@@ -1,0 +1,98 @@
+"""The Kafka client: a confluent-kafka Producer as the engine's transport."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException, Producer
+
+from tidings.kafka.config import client_config
+from tidings.kafka.diagnose import diagnose
+from tidings.settings import Settings
+from tidings.states import Health, HealthStatus
+
+_CAUSE_FRESH = 60.0
+"""Seconds for which librdkafka's last complaint may explain why Kafka is away."""
+
+
+class KafkaClient:
+    """Owns one Producer. ``produce`` is the Producer's own method: nothing stands on the hot path.
+
+    librdkafka's log goes to ``tidings.kafka`` at DEBUG; a cause of trouble is one WARNING, until another
+    comes or it has been quiet for a minute.
+    """
+
+    def __init__(self, settings: Settings, logger: logging.Logger) -> None:
+        self._settings = settings
+        self._logger = logger
+        self._complaint: tuple[str, str] | None = None
+        self._complained = 0.0
+        config = client_config(settings) | {"error_cb": self._on_error, "logger": _librdkafka_log()}
+        self._producer = Producer(config)
+        self.produce: Callable[..., None] = self._producer.produce
+
+    def refusal(self, error: Exception) -> KafkaError | None:
+        """The KafkaError behind an exception of produce() or poll()."""
+        if isinstance(error, BufferError):
+            return KafkaError(KafkaError._QUEUE_FULL)
+        if isinstance(error, KafkaException):
+            fault: KafkaError = error.args[0]
+            return fault
+        return None
+
+    def poll(self, timeout: float) -> int:
+        served: int = self._producer.poll(timeout)
+        return served
+
+    def flush(self, timeout: float) -> int:
+        left: int = self._producer.flush(timeout)
+        return left
+
+    def purge(self) -> None:
+        self._producer.purge()
+
+    def close(self) -> None:
+        """Destroy the client: under 1 ms once purged; with unsent records, a message timeout."""
+        self._producer.close()
+
+    def __len__(self) -> int:
+        return len(self._producer)
+
+    def health(self, timeout: float) -> Health:
+        """Ask the brokers for their metadata; if none answers, find out why."""
+        end = time.monotonic() + timeout
+        try:
+            self._producer.list_topics(timeout=timeout / 2)  # naming a topic might create it
+        except KafkaException as error:
+            return self._ill(error.args[0], max(end - time.monotonic(), timeout / 4))
+        self._complaint = None
+        return Health(status=HealthStatus.HEALTHY, cause="healthy", message="Kafka answers.")
+
+    def _ill(self, error: KafkaError, timeout: float) -> Health:
+        last_error = self._fresh_complaint() or (error.name(), error.str())
+        found = diagnose(self._settings, timeout=timeout, last_error=last_error)
+        return Health(status=HealthStatus.UNHEALTHY, cause=str(found.cause), message=found.message)
+
+    def _on_error(self, error: KafkaError) -> None:
+        """librdkafka's error_cb: names a cause, decides nothing."""
+        name, known = error.name(), self._fresh_complaint()
+        self._complained = time.monotonic()
+        if name == "_ALL_BROKERS_DOWN" and known is not None:
+            return  # says less than what came before it
+        if known is None or known[0] != name:
+            self._logger.warning(f"Kafka client: {name}: {error.str()}")
+        self._complaint = (name, error.str())
+
+    def _fresh_complaint(self) -> tuple[str, str] | None:
+        return self._complaint if time.monotonic() - self._complained < _CAUSE_FRESH else None
+
+
+def _librdkafka_log() -> Any:
+    """librdkafka's own log lines, as DEBUG: it repeats itself with every reconnect."""
+    logger = logging.getLogger("tidings.kafka")
+    demoted = logging.LoggerAdapter(logger)
+    demoted.log = lambda _level, message, *args, **kw: logger.debug(message, *args)  # type: ignore[method-assign]
+    return demoted

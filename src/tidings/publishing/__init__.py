@@ -1,0 +1,1 @@
+"""Publishing: the Publisher, and the engine that keeps its promise."""

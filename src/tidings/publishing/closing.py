@@ -1,0 +1,98 @@
+"""Closing an engine: bounded, whatever Kafka does, with every entry answered for at the end."""
+
+from __future__ import annotations
+
+import atexit
+import sys
+import time
+from typing import Any
+
+from tidings.publishing.engine import Engine
+from tidings.publishing.threads import native_rlock
+from tidings.states import CloseReport, Terms
+
+_HAND_OVER = 1.0
+"""Seconds for publishing threads that are between arrival and the end of produce()."""
+_PURGE = 1.0
+_JOIN = 0.5
+_NAP = 0.002
+
+
+class Closer:
+    """Closes one engine, once: by the user, by a signal handler, or at the exit of a process that forgot.
+
+    ``timeout`` seconds go to delivering what is in flight; then the rest is purged and counted. In all it
+    takes at most ``timeout`` + 3 s. No thread is started here: at interpreter exit none can be.
+    """
+
+    def __init__(self, engine: Engine, timeout: float) -> None:
+        self._engine = engine
+        self._timeout = timeout
+        self._turn = native_rlock()
+        self._report: CloseReport | None = None
+        self._finalizer: Any = None
+
+    def watch_exit(self) -> None:
+        """Close at the exit of this process, also of a multiprocessing child, where atexit does not run."""
+        atexit.register(self._at_exit)
+        if util := sys.modules.get("multiprocessing.util"):
+            self._finalizer = util.Finalize(None, self._at_exit, exitpriority=100)
+
+    def forget_exit(self) -> None:
+        """The exit of this process is no longer this closer's business: closed, or a fork's child."""
+        atexit.unregister(self._at_exit)
+        if self._finalizer is not None:
+            self._finalizer.cancel()
+
+    def _at_exit(self) -> None:
+        self.close(None)
+
+    def close(self, timeout: float | None) -> CloseReport:
+        """Close and report. A second call returns the same report; see ``Publisher.close``."""
+        engine = self._engine
+        engine.gate()
+        if self._turn._is_owned() or engine.is_current_thread:
+            # In a signal handler inside close(), in a callback or on an engine thread: whoever closes
+            # from outside, or the exit of the process, does the rest.
+            return self._terms(0.0)
+        with self._turn:
+            if self._report is None:
+                started = time.monotonic()
+                self._end(started, self._timeout if timeout is None else max(timeout, 0.0))
+                self._report = self._terms(time.monotonic() - started)
+                self.forget_exit()
+        return self._report
+
+    def _end(self, started: float, timeout: float) -> None:
+        engine = self._engine
+        self._wait_for_hand_overs()
+        pump, transport = engine.pump, engine.transport
+        if pump is not None and transport is not None:
+            end = started + timeout
+            while len(transport) and (left := end - time.monotonic()) > 0:
+                engine.attend(left)
+            if len(transport):
+                transport.purge()
+            end = time.monotonic() + _PURGE
+            while len(transport) and (left := end - time.monotonic()) > 0:
+                engine.attend(left)
+            if not pump.stop(_JOIN):
+                engine.logger.warning("the poll thread did not end in time; it is left behind")
+        for entry in engine.ledger.open_entries():
+            engine.abandon(entry)
+        engine.losses.flush()
+        engine.refusals.flush()
+        engine.waking.stop(_JOIN)
+
+    def _wait_for_hand_overs(self) -> None:
+        end = time.monotonic() + _HAND_OVER
+        while time.monotonic() < end:
+            if all(entry.handed for entry in self._engine.ledger.open_entries()):
+                return
+            time.sleep(_NAP)
+
+    def _terms(self, duration: float) -> CloseReport:
+        stats = self._engine.stats()
+        return CloseReport(
+            **{name: getattr(stats, name) for name in Terms.__struct_fields__}, duration=duration
+        )

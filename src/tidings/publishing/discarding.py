@@ -1,0 +1,48 @@
+"""The engine of a disabled publisher: takes everything, keeps nothing, and says so."""
+
+from __future__ import annotations
+
+import logging
+
+from tidings.errors import PublisherClosed
+from tidings.publishing.engine import Engine, Pair
+from tidings.publishing.entry import Delivery
+from tidings.publishing.threads import native_lock
+from tidings.publishing.transport import Transport
+from tidings.states import State, Stats
+
+
+class DiscardingEngine(Engine):
+    """Deliveries settle at once as ``discarded``. Events are still checked, so that tests mean something."""
+
+    def __init__(self, *, logger: logging.Logger) -> None:
+        super().__init__(_no_transport, max_block=0.0, logger=logger)
+        self._discarded = 0
+        self._counting = native_lock()
+
+    def accept(
+        self,
+        topic: str,
+        value: bytes | None,
+        key: bytes | None,
+        headers: list[Pair],
+        event_id: bytes,
+        partition: int = -1,
+        timestamp: int = 0,
+        max_block: float | None = None,
+    ) -> Delivery:
+        if self.closed:
+            raise PublisherClosed("The publisher was closed.")
+        with self._counting:
+            self._discarded += 1
+        entry = Delivery(self, topic, key, None, None, event_id)
+        entry.handed = entry.ended = True
+        entry.state = State.DISCARDED
+        return entry
+
+    def stats(self) -> Stats:
+        return Stats(discarded=self._discarded, rejected=self.ledger.rejected, is_closed=self.closed)
+
+
+def _no_transport() -> Transport:
+    raise AssertionError("a disabled publisher has no transport")

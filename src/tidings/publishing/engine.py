@@ -1,0 +1,321 @@
+"""The engine: takes records, hands them to the transport, and accounts for each until it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+
+from tidings.errors import (
+    EventTooLarge,
+    InvalidEvent,
+    PublisherClosed,
+    PublisherFailed,
+    PublishError,
+    QueueFull,
+)
+from tidings.kafka.outcomes import certainty_of
+from tidings.publishing.entry import Delivery, Refused, Undelivered
+from tidings.publishing.ledger import Ledger
+from tidings.publishing.pump import Pump
+from tidings.publishing.silence import Silence
+from tidings.publishing.storms import Storm
+from tidings.publishing.threads import is_patched, native_lock
+from tidings.publishing.transport import Fault, Transport
+from tidings.publishing.waking import Waking
+from tidings.states import State, Stats
+
+Pair = tuple[str, bytes | None]
+
+SWEEP_EVERY = 0.25
+_LAST_DEATH = 3
+_ROOM_POLL = 0.01
+_SLICE = 0.05
+_NAP = 0.002
+_REFUSALS: dict[str, type[PublishError]] = {
+    "MSG_SIZE_TOO_LARGE": EventTooLarge,
+    "_INVALID_ARG": InvalidEvent,
+    "_FATAL": PublisherFailed,
+}
+"""What produce() may refuse before it has taken the record. Any other fault the engine accounts for."""
+
+
+class Engine:
+    """One engine serves one process; a forked child makes its own.
+
+    ``connect`` makes the transport, at the first record. ``max_block`` is the default wait for room, in
+    seconds.
+    """
+
+    def __init__(self, connect: Callable[[], Transport], *, max_block: float, logger: logging.Logger) -> None:
+        self.ledger = Ledger()
+        self.waking = Waking(self._nudge, logger)
+        self.silence = Silence()
+        self.losses = Storm(logger, logging.CRITICAL, "event lost")
+        self.refusals = Storm(logger, logging.ERROR, "event rejected")
+        self.logger = logger
+        self.transport: Transport | None = None
+        self.pump: Pump | None = None
+        self.failure: str | None = None
+        self.closed = False
+        self._connect = connect
+        self._max_block = max_block
+        self._arrive = self.ledger.arrivals.append
+        self._produce: Callable[..., None] = self._start_and_produce
+        self._starting = native_lock()
+        self._next_sweep = 0.0
+        self._deaths = 0
+
+    # -- taking
+
+    def accept(
+        self,
+        topic: str,
+        value: bytes | None,
+        key: bytes | None,
+        headers: list[Pair],
+        event_id: bytes,
+        partition: int = -1,
+        timestamp: int = 0,
+        max_block: float | None = None,
+    ) -> Delivery:
+        """Take one record and hand it over. Raises PublishError when nothing was taken.
+
+        The entry arrives before produce(): close() then sees every record that is on its way. An exception
+        of a signal handler can surface on either side of produce(); ``asked`` tells which.
+        """
+        entry = Delivery(self, topic, key, value, headers, event_id, partition, timestamp)
+        asked = False
+        try:
+            self._arrive(entry)
+            asked = True
+            self._produce(topic, value, key, partition, entry, None, timestamp, headers)
+        except BaseException as error:
+            self._not_handed(entry, error, asked, max_block)
+        entry.handed = True
+        return entry
+
+    def tick(self) -> None:
+        """Called by a publishing thread at each new millisecond: lend the pump a hand."""
+        if self.pump is not None:
+            self.pump.lend()
+
+    def start(self) -> Transport:
+        """Make the transport and start the pump, once. Raises what connecting raises."""
+        with self._starting:
+            if self.transport is None:
+                transport = self._connect()
+                pump = Pump(transport, self._on_tick, self._on_death)
+                pump.start()
+                self.pump, self.transport = pump, transport
+            if self._produce == self._start_and_produce:
+                self._produce = self.transport.produce
+            return self.transport
+
+    def _start_and_produce(
+        self,
+        topic: str,
+        value: bytes | None,
+        key: bytes | None,
+        partition: int,
+        entry: Delivery,
+        unused: None,
+        timestamp: int,
+        headers: list[Pair],
+    ) -> None:
+        try:
+            self.start()
+        except BaseException:
+            self.ledger.cancel(entry)
+            raise
+        self._produce(topic, value, key, partition, entry, unused, timestamp, headers)
+
+    def _not_handed(
+        self, entry: Delivery, error: BaseException, asked: bool, max_block: float | None
+    ) -> None:
+        """produce() did not return: return if the entry is accepted all the same, or raise."""
+        end: float | None = None
+        while True:
+            fault = self._fault_of(entry, error, asked)
+            if fault.name() != "_QUEUE_FULL":
+                break
+            if end is None:
+                end = time.monotonic() + self._patience(max_block)
+            elif time.monotonic() >= end:
+                self.ledger.cancel(entry)
+                raise QueueFull(f"No room for an event for {entry.topic}.") from None
+            asked = False
+            try:
+                if not self._make_room(end):
+                    time.sleep(0.001)
+                asked = True
+                self._produce(
+                    entry.topic,
+                    entry.value,
+                    entry.key,
+                    entry.partition,
+                    entry,
+                    None,
+                    entry.timestamp,
+                    entry.headers,
+                )
+            except BaseException as next_error:
+                error = next_error
+            else:
+                return
+        if kind := _REFUSALS.get(fault.name()):
+            self.ledger.cancel(entry)
+            raise kind(f"{fault.str()}.") from None
+        self.undelivered(entry, fault)
+
+    def _fault_of(self, entry: Delivery, error: BaseException, asked: bool) -> Fault:
+        """The transport's own no; anything else is raised, the entry cancelled or accepted first."""
+        if not asked or isinstance(error, PublishError):
+            self.ledger.cancel(entry)
+            raise error
+        fault = None
+        if isinstance(error, Exception) and self.transport is not None:
+            fault = self.transport.refusal(error)
+        if entry.state is State.REJECTED:  # cancelled meanwhile, by close() or a failed start
+            raise PublisherClosed("The publisher was closed.") from None if self.closed else error
+        if fault is None:  # a signal handler's: it surfaced once produce() had returned
+            entry.handed = True
+            raise error
+        return fault
+
+    def _patience(self, max_block: float | None) -> float:
+        """How long this call may wait for room: a running event loop never waits."""
+        if asyncio._get_running_loop() is not None:
+            return 0.0
+        return self._max_block if max_block is None else max_block
+
+    def _make_room(self, end: float) -> bool:
+        if self.pump is None or self.transport is None:
+            return False
+        return self.pump.serve(self.transport.poll, max(0.0, min(_ROOM_POLL, end - time.monotonic())))
+
+    # -- reports
+
+    def undelivered(self, entry: Delivery, fault: Fault) -> None:
+        """The record was not delivered. Without a store, the event is lost, and says so."""
+        self._lose(entry, fault.name(), fault.str())
+
+    def _lose(self, entry: Delivery, kafka_error: str, reason: str) -> None:
+        entry._failure = Undelivered(kafka_error, reason, certainty_of(kafka_error), entry.attempts)
+        self.ledger.lose(entry)
+        entry.value = entry.headers = None
+        self.losses.record(f"event_id={entry.event_id} topic={entry.topic} reason={kafka_error} ({reason})")
+        self.waking.wake(entry)
+
+    def _nudge(self) -> None:
+        if self.pump is not None:
+            self.pump.nudge()
+
+    def attend(self, seconds: float) -> None:
+        """Move deliveries along for a moment, on the thread of somebody who waits for them."""
+        if self.pump is None or self.transport is None:
+            return
+        if is_patched() or not self.pump.serve(self.transport.flush, min(seconds, _SLICE)):
+            time.sleep(min(seconds, _NAP))
+
+    # -- the pump's tick
+
+    def _on_tick(self, now: float) -> None:
+        if now < self._next_sweep:
+            return
+        self._next_sweep = now + SWEEP_EVERY
+        self.ledger.sweep()
+        self.silence.tick(now, self.ledger.delivered, idle=self.ledger.is_idle)
+        self.losses.tick(now)
+        self.refusals.tick(now)
+        if not self.ledger.is_idle and self.pump is not None and not len(self.transport or ()):
+            self.pump.serve(self._resend_unreported, 0)
+
+    def _resend_unreported(self, _: float) -> None:
+        """Send again what the client no longer has and never reported.
+
+        A signal handler that raises inside a report eats it. Whoever calls this has the pump's turn, so no
+        report is under way; an entry that is not ``handed`` may still be on its way in.
+        """
+        transport = self.start()
+        unreported = [entry for entry in self.ledger.open_entries() if entry.handed]
+        if len(transport):
+            return
+        for entry in unreported:
+            entry.attempts += 1
+            headers = [*(entry.headers or ()), ("tidings-resent", b"%d" % entry.attempts)]
+            try:
+                transport.produce(
+                    entry.topic,
+                    entry.value,
+                    entry.key,
+                    entry.partition,
+                    entry,
+                    None,
+                    entry.timestamp,
+                    headers,
+                )
+            except Exception as error:
+                fault = transport.refusal(error)
+                self._lose(entry, fault.name() if fault else "UNKNOWN", fault.str() if fault else repr(error))
+
+    def _on_death(self, error: BaseException) -> None:
+        """Polling raised: a fatal client error ends the engine at once, a defect at its third time."""
+        self._deaths += 1
+        fault = self.transport.refusal(error) if self.transport and isinstance(error, Exception) else None
+        self.logger.critical(f"the poll thread stumbled ({self._deaths}): {error!r}", exc_info=error)
+        if fault is not None or self._deaths >= _LAST_DEATH:
+            self.failure = fault.str() if fault else repr(error)
+            if not self.closed:
+                self._produce = self._refuse_failed
+
+    # -- the end
+
+    def gate(self) -> None:
+        """From now on every publish() is refused."""
+        self.closed = True
+        self._produce = self._refuse_closed
+
+    def _refuse_closed(self, *_: object) -> None:
+        raise PublisherClosed("The publisher was closed.")
+
+    def _refuse_failed(self, *_: object) -> None:
+        raise PublisherFailed(f"The Kafka client failed: {self.failure}.")
+
+    @property
+    def is_current_thread(self) -> bool:
+        """True on a thread of the engine's own: the pump's, or the one that runs callbacks."""
+        return (self.pump is not None and self.pump.is_current) or self.waking.is_current_thread
+
+    def abandon(self, entry: Delivery) -> None:
+        """End an entry at close: lost when the client had it, refused when it never got there."""
+        if entry.handed:
+            self._lose(entry, "_PURGE_INFLIGHT", "given up at close()")
+        else:
+            entry._failure = Refused(PublisherClosed, "The publisher was closed.")
+            self.ledger.cancel(entry)
+            self.waking.wake(entry)
+
+    def stats(self) -> Stats:
+        """The counters at one moment. What ended is read first, so ``in_flight`` never goes below zero."""
+        ledger = self.ledger
+        delivered, lost = ledger.delivered, ledger.lost
+        accepted = ledger.accepted
+        return Stats(
+            accepted=accepted,
+            delivered=delivered,
+            lost=lost,
+            in_flight=accepted - delivered - lost,
+            rejected=ledger.rejected,
+            is_closed=self.closed,
+            failed=self.failure is not None,
+        )
+
+    def audit(self) -> Stats:
+        """The same, with what is in flight counted one by one. Exact while nobody publishes."""
+        in_flight = len(self.ledger.open_entries())
+        counted = self.stats()
+        return Stats(
+            **{**{f: getattr(counted, f) for f in counted.__struct_fields__}, "in_flight": in_flight}
+        )

@@ -1,0 +1,407 @@
+"""The Publisher: what applications hold."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from tidings.errors import EventTooLarge, InvalidEvent, PublishError
+from tidings.events.codec import to_json
+from tidings.events.correlation import current_correlation_id
+from tidings.events.declare import declaration_of, default_registry
+from tidings.events.envelope import text
+from tidings.events.headers import CONTENT_TYPE, Headers, Pair, user_headers
+from tidings.events.ids import stamper
+from tidings.events.keys import Key, encode_key
+from tidings.events.routing import Router
+from tidings.events.times import envelope_time, record_time
+from tidings.publishing import forks
+from tidings.publishing.batch import Batch
+from tidings.publishing.closing import Closer
+from tidings.publishing.contracts import Sender, TopicSender
+from tidings.publishing.discarding import DiscardingEngine
+from tidings.publishing.engine import Engine
+from tidings.publishing.entry import Delivery, Refused
+from tidings.publishing.plans import Plan, Plans
+from tidings.publishing.transport import Transport
+from tidings.publishing.wellbeing import health_of
+from tidings.states import CloseReport, Health, State, Stats
+
+if TYPE_CHECKING:
+    from tidings.settings import Settings
+
+_DRAIN_NAP = 0.005
+
+
+class Publisher:
+    """Publishes events to Kafka, from threads and event loops alike; one serves a whole process.
+
+    Making one checks the settings and connects to nothing; the client starts at the first event, and
+    again by itself in a forked child. ``publish`` and its kin return at once, whatever Kafka does: they
+    raise a PublishError when nothing was taken, and otherwise return a Delivery, to be waited for,
+    awaited or forgotten. Use it as a context manager, plain or ``async``, or call ``close``.
+
+    ``settings`` default to the environment, the YAML file it names, and the documented defaults;
+    ``overrides`` are settings in lower case (``brokers="…"``). ``transport`` replaces Kafka, in tests.
+    ``logger`` (stdlib or structlog) replaces the logger ``tidings.publisher``. Raises ConfigError.
+    """
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        transport: Transport | None = None,
+        logger: logging.Logger | None = None,
+        **overrides: Any,
+    ) -> None:
+        self._settings = _settings(settings, overrides, needs_brokers=transport is None)
+        self._logger = logger or logging.getLogger("tidings.publisher")
+        self._given_transport = transport
+        self._router = Router(self._settings.topic, self._settings.topic_map, self._settings.topics)
+        self._plans = Plans(self._router, self._settings.service, self._settings.version)
+        self._made: dict[object, Plan] = {}
+        self._max_bytes = self._settings.max_event_bytes
+        self._start_afresh()
+        forks.watch(self)
+
+    @classmethod
+    def from_env(cls, **overrides: Any) -> Self:
+        """A publisher configured by ``KAFKA_*`` variables. Raises ConfigError."""
+        return cls(**overrides)
+
+    @classmethod
+    def from_yaml(cls, path: str | Path, **overrides: Any) -> Self:
+        """A publisher configured by a YAML file (one top-level ``KAFKA:`` map) under the environment."""
+        return cls(config_file=path, **overrides)
+
+    @classmethod
+    def disabled(cls, **overrides: Any) -> Self:
+        """A publisher that checks events and discards them, so that no caller needs an ``if``."""
+        return cls(**{**overrides, "enabled": False})
+
+    # -- publishing
+
+    def publish(
+        self,
+        event: object,
+        *,
+        event_type: str | None = None,
+        topic: str | None = None,
+        key: Key = None,
+        headers: Headers | None = None,
+        correlation_id: str | None = None,
+        event_id: str | None = None,
+        timestamp: datetime | int | None = None,
+        max_block: float | None = None,
+    ) -> Delivery:
+        """Take one event: an instance of an @event class, or any payload with an ``event_type``.
+
+        ``topic``, ``key`` and ``correlation_id`` go before what the class, the mappings and the context
+        say. ``timestamp`` (a datetime with a time zone, or milliseconds since 1970) is the envelope's.
+        ``max_block`` is the longest wait for room in seconds (default MAX_BLOCK); in a running event loop
+        there is no wait. Raises PublishError when nothing was taken (with ON_REJECT=log: a Delivery that
+        is ``rejected``).
+        """
+        try:
+            kind = event.__class__ if event_type is None else (event.__class__, event_type)
+            plan = self._made.get(kind) or self._plan(kind, event.__class__, event_type)
+            data = plan.encode(event)
+            id_bytes, time_text = self._stamp()
+            if correlation_id is None:
+                correlation_id = current_correlation_id()
+            if event_id is None and timestamp is None:
+                value, pairs = plan.envelope.around(data, id_bytes, time_text, correlation_id)
+            else:
+                if timestamp is not None:
+                    time_text = envelope_time(timestamp)
+                given = id_bytes.decode() if event_id is None else event_id
+                value, pairs = plan.envelope.around_given(data, given, time_text, correlation_id)
+                id_bytes = pairs[0][1] or b""
+            if headers is not None:
+                pairs += user_headers(headers, envelope=True)
+            record_key = encode_key(plan.key_of(event) if key is None else key)
+            # Ids and types stand in the value too, so the four headers are never longer than it.
+            if headers is not None or 2 * len(value) + len(record_key or b"") > self._surely_fits:
+                self._check_size(value, record_key, pairs)
+            target = plan.topic if topic is None else self._router.resolve(topic)
+            return self._engine.accept(target, value, record_key, pairs, id_bytes, -1, 0, max_block)
+        except PublishError as error:
+            return self._refused(error, topic, event_id)
+
+    def publish_batch(
+        self, events: Iterable[object], *, max_block: float | None = None, **options: Any
+    ) -> Batch:
+        """Publish each of ``events``; ``options`` are those of ``publish`` and hold for all of them.
+
+        Raises nothing for an event: the Batch says which were rejected, and why. ``max_block`` bounds the
+        waiting of the whole call.
+        """
+        end = time.monotonic() + (self._settings.max_block if max_block is None else max_block)
+        return Batch(
+            [self._publish_one(event, max(0.0, end - time.monotonic()), options) for event in events]
+        )
+
+    def publish_json(
+        self,
+        topic: str,
+        data: object,
+        *,
+        key: Key = None,
+        headers: Headers | None = None,
+        event_id: str | None = None,
+        correlation_id: str | None = None,
+    ) -> Delivery:
+        """Send any JSON-able value to ``topic`` as it is, without an envelope.
+
+        Raises InvalidEvent, naming the field, if it cannot be encoded.
+        """
+        try:
+            value = to_json(data)
+            pairs = [] if headers is None else user_headers(headers, envelope=False)
+            if not any(name.lower() == "content-type" for name, _ in pairs):
+                pairs.append(CONTENT_TYPE)
+            if correlation_id is None and not any(name.lower() == "correlation_id" for name, _ in pairs):
+                correlation_id = current_correlation_id()
+            if correlation_id is not None:
+                pairs.append(("correlation_id", text(correlation_id, "correlation_id")[1]))
+            return self._take(topic, value, key, pairs, event_id)
+        except PublishError as error:
+            return self._refused(error, topic, event_id)
+
+    def produce(
+        self,
+        topic: str,
+        value: bytes | None,
+        key: Key = None,
+        *,
+        headers: Headers | None = None,
+        partition: int | None = None,
+        timestamp: datetime | int | None = None,
+        event_id: str | None = None,
+    ) -> Delivery:
+        """Send bytes to ``topic`` as they are; ``value`` None is a tombstone.
+
+        ``timestamp`` (milliseconds since 1970, or a datetime with a time zone) is the record's; without
+        one Kafka's rules apply. The record gets an ``event_id`` header like every other.
+        """
+        try:
+            if value is not None and type(value) is not bytes:
+                value = _as_bytes(value)
+            pairs = [] if headers is None else user_headers(headers, envelope=False)
+            return self._take(topic, value, key, pairs, event_id, partition, timestamp)
+        except PublishError as error:
+            return self._refused(error, topic, event_id)
+
+    def send_message(self, topic: str | None, key: Key, value: object) -> Delivery:
+        """Send ``value`` to ``topic`` (None: the default topic): bytes as they are, anything else as JSON."""
+        target = self._settings.topic if topic is None else topic
+        if isinstance(value, (bytes, bytearray, memoryview)):
+            return self.produce(target, bytes(value), key)
+        return self.publish_json(target, value, key=key)
+
+    def sender(self, topic: str | None = None) -> Sender:
+        """A ``send(key, value)``/``close()`` pair for one topic; closing it leaves this publisher open."""
+        return TopicSender(self, topic)
+
+    # -- topics
+
+    def set_topic_mapping(self, event_type: str, topic: str) -> None:
+        """From now on send events of ``event_type``, or of types like ``user.*``, to ``topic``.
+
+        Raises InvalidTopic. Any thread.
+        """
+        self._router.map(event_type, topic)
+        self._made = {}
+
+    def topic_for(self, event_type: str) -> str:
+        """The topic events of this type go to, unless a call names another."""
+        declared = declaration_of(default_registry.types.get(event_type, object))
+        return self._router.topic_for(event_type, declared.topic if declared else None)
+
+    # -- waiting, asking, closing
+
+    def flush(self, timeout: float | None = None) -> bool:
+        """Block until every event accepted before this call has ended; False after ``timeout`` seconds."""
+        engine, end = self._engine, None if timeout is None else time.monotonic() + timeout
+        pending = engine.ledger.open_entries()
+        while pending := [entry for entry in pending if not entry.ended]:
+            left = 1.0 if end is None else end - time.monotonic()
+            if left <= 0:
+                return False
+            engine.attend(left)
+        return True
+
+    async def drain(self, timeout: float | None = None) -> bool:
+        """``flush`` for a coroutine: never blocks the loop."""
+        end = None if timeout is None else time.monotonic() + timeout
+        pending = self._engine.ledger.open_entries()
+        while pending := [entry for entry in pending if not entry.ended]:
+            if end is not None and time.monotonic() >= end:
+                return False
+            await asyncio.sleep(_DRAIN_NAP)
+        return True
+
+    def health(self, timeout: float = 5) -> Health:
+        """How publishing is doing, asking Kafka for up to ``timeout`` seconds. Raises nothing."""
+        return health_of(self._engine, self._settings, timeout)
+
+    async def ahealth(self, timeout: float = 5) -> Health:
+        """``health`` for a coroutine."""
+        return await asyncio.to_thread(self.health, timeout)
+
+    def stats(self) -> Stats:
+        """The counters, read at one moment. Costs nothing worth counting."""
+        return self._engine.stats()
+
+    def audit(self) -> Stats:
+        """The same with ``in_flight`` counted entry by entry. Exact while nobody publishes; for tests."""
+        return self._engine.audit()
+
+    def close(self, timeout: float | None = None) -> CloseReport:
+        """Refuse new events, deliver what is in flight for up to ``timeout`` seconds, count the rest as lost.
+
+        ``timeout`` defaults to CLOSE_TIMEOUT; the call takes at most 3 s longer. A second call returns the
+        same report. Any thread; in a callback or a signal handler inside close() it only closes the door,
+        and the report says what was so far.
+        """
+        return self._closer.close(timeout)
+
+    async def aclose(self, timeout: float | None = None) -> CloseReport:
+        """``close`` for a coroutine: never blocks the loop."""
+        self._engine.gate()
+        return await asyncio.to_thread(self.close, timeout)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        stats = self.stats()
+        return (
+            f"<Publisher {self._settings.service!r}: {stats.accepted} accepted, {stats.in_flight} in flight>"
+        )
+
+    def after_fork(self) -> object:
+        """In a forked child: start afresh, and let the parent's engine be."""
+        inherited = self._engine
+        inherited.waking.inherited = True
+        self._closer.forget_exit()
+        self._router.after_fork()
+        self._start_afresh()
+        return inherited
+
+    # -- within
+
+    def _start_afresh(self) -> None:
+        if self._settings.enabled:
+            self._engine = Engine(self._connect, max_block=self._settings.max_block, logger=self._logger)
+        else:
+            self._engine = DiscardingEngine(logger=self._logger)
+        self._closer = Closer(self._engine, self._settings.close_timeout)
+        self._stamp = stamper(self._engine.tick)
+        self._surely_fits = self._max_bytes - 256
+
+    def _connect(self) -> Transport:
+        self._closer.watch_exit()
+        if self._given_transport is not None:
+            return self._given_transport
+        from tidings.kafka.client import KafkaClient  # noqa: PLC0415 - confluent_kafka costs 60 ms to import
+
+        return KafkaClient(self._settings, self._logger)
+
+    def _plan(self, kind: object, cls: type, event_type: str | None) -> Plan:
+        made = self._made  # the one that was valid before: a mapping set meanwhile replaces it
+        plan = made[kind] = self._plans.make(cls, event_type)
+        return plan
+
+    def _publish_one(self, event: object, max_block: float, options: dict[str, Any]) -> Delivery:
+        try:
+            return self.publish(event, max_block=max_block, **options)
+        except PublishError as error:
+            return self._rejected_delivery(error, options.get("topic"), options.get("event_id"))
+        except Exception as error:  # a key function's, say: the events taken before must reach the caller
+            self._engine.ledger.reject()
+            return self._rejected_delivery(
+                InvalidEvent(f"{error!r}"), options.get("topic"), options.get("event_id")
+            )
+
+    def _take(
+        self,
+        topic: str,
+        value: bytes | None,
+        key: Key,
+        pairs: list[Pair],
+        event_id: str | None,
+        partition: int | None = None,
+        timestamp: datetime | int | None = None,
+    ) -> Delivery:
+        target = self._router.resolve(topic)
+        record_key = encode_key(key)
+        id_bytes = self._stamp()[0] if event_id is None else text(event_id, "event_id")[1]
+        pairs.append(("event_id", id_bytes))
+        self._check_size(value, record_key, pairs)
+        if partition is not None and not (isinstance(partition, int) and 0 <= partition < 2**31):
+            raise InvalidEvent(f"partition {partition!r} is not a number from 0")
+        when = 0 if timestamp is None else record_time(timestamp)
+        return self._engine.accept(
+            target, value, record_key, pairs, id_bytes, -1 if partition is None else partition, when
+        )
+
+    def _check_size(self, value: bytes | None, key: bytes | None, pairs: list[Pair]) -> None:
+        size = len(value or b"") + len(key or b"")
+        size += sum(len(name.encode()) + len(content or b"") for name, content in pairs)
+        if size > self._max_bytes:
+            raise EventTooLarge(
+                f"Key, value and headers are {size} bytes, MAX_EVENT_BYTES is {self._max_bytes}."
+            )
+
+    def _refused(self, error: PublishError, topic: str | None, event_id: str | None) -> Delivery:
+        self._engine.ledger.reject()
+        if self._settings.on_reject == "raise":
+            raise error
+        self._engine.refusals.record(f"event_id={event_id} topic={topic}: {error}")
+        return self._rejected_delivery(error, topic, event_id)
+
+    def _rejected_delivery(self, error: PublishError, topic: str | None, event_id: str | None) -> Delivery:
+        name = event_id.encode(errors="replace") if isinstance(event_id, str) else b""
+        entry = Delivery(self._engine, str(topic or ""), None, None, None, name)
+        entry.handed = entry.ended = True
+        entry._failure = Refused(type(error), error.args[0] if error.args else "")
+        entry.state = State.REJECTED
+        return entry
+
+
+def _settings(settings: Settings | None, overrides: dict[str, Any], *, needs_brokers: bool) -> Settings:
+    from tidings.settings import Settings  # noqa: PLC0415 - pydantic-settings costs 160 ms to import
+
+    if settings is None:
+        if not needs_brokers:
+            overrides.setdefault("brokers", ["in-memory.invalid:9092"])
+        return Settings(**overrides)
+    return settings.with_overrides(**overrides) if overrides else settings
+
+
+def _as_bytes(value: object) -> bytes:
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return bytes(value)
+    raise InvalidEvent(
+        f"produce() sends bytes as they are, not a {type(value).__qualname__}: see publish_json"
+    )

@@ -1,0 +1,45 @@
+"""Logging what may come in thousands: the first by name, the rest as a count."""
+
+from __future__ import annotations
+
+import logging
+
+from tidings.publishing.threads import native_lock
+
+_NAMED = 20
+_WINDOW = 10.0
+
+
+class Storm:
+    """Logs one kind of occurrence: the first 20 of every ten seconds one by one, the rest counted."""
+
+    def __init__(self, logger: logging.Logger, level: int, kind: str) -> None:
+        self._logger = logger
+        self._level = level
+        self._kind = kind
+        self._lock = native_lock()
+        self._named = 0
+        self._unnamed = 0
+        self._window_ends = 0.0
+
+    def record(self, line: str) -> None:
+        """One more of them."""
+        with self._lock:
+            named = self._named < _NAMED
+            self._named += named
+            self._unnamed += not named
+        if named:
+            self._logger.log(self._level, f"{self._kind}: {line}")
+
+    def tick(self, now: float) -> None:
+        """Say what has not been said, once the window is over."""
+        if now >= self._window_ends:
+            self._window_ends = now + _WINDOW
+            self.flush()
+
+    def flush(self) -> None:
+        """Say what has not been said."""
+        with self._lock:
+            unnamed, self._unnamed, self._named = self._unnamed, 0, 0
+        if unnamed:
+            self._logger.log(self._level, f"{self._kind}: {unnamed} more, not named one by one")

@@ -1,0 +1,88 @@
+"""Native threads and locks for the engine, also under gevent's monkey patching.
+
+A patched thread is a greenlet: one that waits in librdkafka's poll() stops the whole hub (15 s measured).
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+_PATCHED_WAIT = 0.02
+
+
+def _original(module: str, name: str) -> Any:
+    monkey = sys.modules.get("gevent.monkey")
+    return monkey.get_original(module, name) if monkey else getattr(import_module(module), name)
+
+
+def is_patched() -> bool:
+    """True when gevent has replaced the threading module's parts."""
+    monkey = sys.modules.get("gevent.monkey")
+    return bool(monkey and monkey.is_module_patched("threading"))
+
+
+def native_lock() -> threading.Lock:
+    """A lock of the operating system. Held briefly; never while a greenlet may switch."""
+    lock: threading.Lock = _original("_thread", "allocate_lock")()
+    return lock
+
+
+def native_rlock() -> Any:
+    """A re-entrant lock of the operating system, which knows whether the caller owns it."""
+    return _original("_thread", "RLock")()
+
+
+def native_queue() -> Any:
+    """A SimpleQueue that blocks the thread, not the hub."""
+    return _original("_queue", "SimpleQueue")()
+
+
+class NativeThread:
+    """A daemon thread of the operating system with a bounded join."""
+
+    def __init__(self, target: Callable[[], None], name: str) -> None:
+        self._target = target
+        self._name = name
+        self._ended = native_lock()
+        self._ident: int | None = None
+
+    def start(self) -> None:
+        """Start it. Raises RuntimeError when no thread can be made."""
+        self._ended.acquire()
+        _original("_thread", "start_new_thread")(self._run, ())
+
+    def _run(self) -> None:
+        self._ident = _original("_thread", "get_ident")()
+        try:
+            self._target()
+        finally:
+            self._ended.release()
+
+    @property
+    def is_current(self) -> bool:
+        """True when the caller runs on this thread."""
+        return bool(self._ident == _original("_thread", "get_ident")())
+
+    def join(self, timeout: float) -> bool:
+        """Wait for its end for up to ``timeout`` seconds; True if it came."""
+        if acquire(self._ended, timeout):
+            self._ended.release()
+            return True
+        return False
+
+
+def acquire(lock: threading.Lock, timeout: float | None) -> bool:
+    """Acquire a native lock within ``timeout`` seconds (None: no end), letting greenlets run meanwhile."""
+    if not is_patched():
+        return lock.acquire(timeout=-1 if timeout is None else max(timeout, 0))
+    end = None if timeout is None else time.monotonic() + timeout
+    while not lock.acquire(blocking=False):
+        if end is not None and time.monotonic() >= end:
+            return False
+        time.sleep(_PATCHED_WAIT)
+    return True

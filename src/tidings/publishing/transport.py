@@ -1,0 +1,60 @@
+"""The contract between the engine and whatever carries the records: Kafka, or a test's memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from tidings.states import Health
+
+
+class Record(Protocol):
+    """Where a delivered record went (confluent_kafka.Message has this shape)."""
+
+    def partition(self) -> int | None: ...
+    def offset(self) -> int | None: ...
+    def timestamp(self) -> tuple[int, int]: ...
+
+
+class Fault(Protocol):
+    """Why a record was not delivered (confluent_kafka.KafkaError has this shape)."""
+
+    def name(self) -> str: ...
+    def str(self) -> str: ...
+
+
+Report = Callable[[Fault | None, Record], None]
+"""Called once for every record that ``produce`` took, from inside ``poll``."""
+
+
+class Transport(Protocol):
+    """Carries records and reports on each of them exactly once.
+
+    ``produce(topic, value, key, partition, report, None, timestamp_ms, headers)`` is called with
+    positional arguments only (a fifth faster than keywords in confluent-kafka), from any thread; it
+    returns at once or raises. ``poll`` is never called by two threads at a time.
+    """
+
+    @property
+    def produce(self) -> Callable[..., None]: ...
+
+    def refusal(self, error: Exception) -> Fault | None:
+        """The fault behind an exception that ``produce`` or ``poll`` raised; None if it is not theirs."""
+
+    def poll(self, timeout: float) -> int:
+        """Serve reports for up to ``timeout`` seconds, fewer when some came; how many were served."""
+
+    def flush(self, timeout: float) -> int:
+        """The same without lingering; how many records are still out."""
+
+    def purge(self) -> None:
+        """Give up every record still out; their reports come with the next polls."""
+
+    def close(self) -> None:
+        """Let go of everything, at once. Nothing may be called afterwards."""
+
+    def __len__(self) -> int:
+        """How many records are out: taken, and not reported on."""
+
+    def health(self, timeout: float) -> Health:
+        """Can records be delivered now? Asks, for up to ``timeout`` seconds. Raises nothing."""

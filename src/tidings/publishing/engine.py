@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
+import sys
 import time
 from collections.abc import Callable
 
@@ -186,7 +186,8 @@ class Engine:
 
     def _patience(self, max_block: float | None) -> float:
         """How long this call may wait for room: a running event loop never waits."""
-        if asyncio._get_running_loop() is not None:
+        asyncio = sys.modules.get("asyncio")  # not imported: no loop is running
+        if asyncio is not None and asyncio._get_running_loop() is not None:
             return 0.0
         return self._max_block if max_block is None else max_block
 

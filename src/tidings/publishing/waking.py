@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import weakref
 from collections import deque
@@ -12,11 +11,10 @@ from typing import TYPE_CHECKING, Any
 from tidings.publishing.threads import NativeThread, acquire, native_lock, native_queue
 
 if TYPE_CHECKING:
+    import asyncio
     from queue import SimpleQueue
 
     from tidings.publishing.entry import Delivery
-
-Future = asyncio.Future[None]
 
 
 class Waking:
@@ -45,6 +43,8 @@ class Waking:
 
     def future(self, entry: Delivery) -> Generator[Any, None, None]:
         """Suspend the running task until ``entry`` is done."""
+        import asyncio  # noqa: PLC0415 - costs 30 ms, and whoever awaits has it already
+
         self._refuse_inherited()
         loop = asyncio.get_running_loop()
         waker = self._loops.get(loop)
@@ -114,10 +114,10 @@ class _LoopWaker:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = weakref.ref(loop)
-        self._settled: deque[Future] = deque()
+        self._settled: deque[asyncio.Future[None]] = deque()
         self._armed = False
 
-    def wake(self, future: Future) -> None:
+    def wake(self, future: asyncio.Future[None]) -> None:
         self._settled.append(future)
         if not self._armed:
             self._armed = True

@@ -27,7 +27,7 @@ def encode_key(key: object) -> bytes | None:
         return key
     try:
         if isinstance(key, str):
-            return str.encode(key)
+            return key.encode()
         if isinstance(key, UUID) or (isinstance(key, int) and not isinstance(key, bool)):
             return str(key).encode()
     except UnicodeEncodeError:

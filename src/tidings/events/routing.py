@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 
 from tidings.errors import InvalidTopic
 
+_MOST_TOPICS = 10_000
 _LEGAL = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 
 
@@ -36,6 +37,7 @@ class Router:
 
     def __init__(self, default: str, topic_map: Mapping[str, str], logical: Mapping[str, str]) -> None:
         self._logical = dict(logical)
+        self._resolved: dict[str, str] = {}
         self._default = self.resolve(default)
         self._configured = {event_type: self.resolve(topic) for event_type, topic in topic_map.items()}
         self._mapped: dict[str, str] = {}
@@ -43,7 +45,13 @@ class Router:
 
     def resolve(self, topic: str) -> str:
         """The topic behind a logical name, or the checked name itself. Raises InvalidTopic."""
-        return check_topic(self._logical.get(topic, topic) if isinstance(topic, str) else topic)
+        try:
+            return self._resolved[topic]
+        except (KeyError, TypeError):
+            resolved = check_topic(self._logical.get(topic, topic) if isinstance(topic, str) else topic)
+            if len(self._resolved) < _MOST_TOPICS:
+                self._resolved[topic] = resolved
+            return resolved
 
     def map(self, event_type: str, topic: str) -> None:
         """Send events of this type, or of types that match this pattern, to ``topic`` from now on."""

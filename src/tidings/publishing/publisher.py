@@ -15,7 +15,7 @@ from tidings.events.codec import to_json
 from tidings.events.correlation import current_correlation_id
 from tidings.events.declare import declaration_of, default_registry
 from tidings.events.envelope import text
-from tidings.events.headers import CONTENT_TYPE, Headers, Pair, user_headers
+from tidings.events.headers import CONTENT_TYPE, ENVELOPED, RAW, Headers, Pair, headers_size
 from tidings.events.ids import stamper
 from tidings.events.keys import Key, encode_key
 from tidings.events.routing import Router
@@ -123,7 +123,7 @@ class Publisher:
                 value, pairs = plan.envelope.around_given(data, given, time_text, correlation_id)
                 id_bytes = pairs[0][1] or b""
             if headers is not None:
-                pairs += user_headers(headers, envelope=True)
+                pairs += ENVELOPED.pairs(headers)
             record_key = encode_key(plan.key_of(event) if key is None else key)
             # Ids and types stand in the value too, so the four headers are never longer than it.
             if headers is not None or 2 * len(value) + len(record_key or b"") > self._surely_fits:
@@ -162,7 +162,7 @@ class Publisher:
         """
         try:
             value = to_json(data)
-            pairs = [] if headers is None else user_headers(headers, envelope=False)
+            pairs = [] if headers is None else RAW.pairs(headers)
             if not any(name.lower() == "content-type" for name, _ in pairs):
                 pairs.append(CONTENT_TYPE)
             if correlation_id is None and not any(name.lower() == "correlation_id" for name, _ in pairs):
@@ -192,7 +192,7 @@ class Publisher:
         try:
             if value is not None and type(value) is not bytes:
                 value = _as_bytes(value)
-            pairs = [] if headers is None else user_headers(headers, envelope=False)
+            pairs = [] if headers is None else RAW.pairs(headers)
             return self._take(topic, value, key, pairs, event_id, partition, timestamp)
         except PublishError as error:
             return self._refused(error, topic, event_id)
@@ -371,8 +371,7 @@ class Publisher:
         )
 
     def _check_size(self, value: bytes | None, key: bytes | None, pairs: list[Pair]) -> None:
-        size = len(value or b"") + len(key or b"")
-        size += sum(len(name.encode()) + len(content or b"") for name, content in pairs)
+        size = len(value or b"") + len(key or b"") + headers_size(pairs)
         if size > self._max_bytes:
             raise EventTooLarge(
                 f"Key, value and headers are {size} bytes, MAX_EVENT_BYTES is {self._max_bytes}."

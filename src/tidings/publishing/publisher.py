@@ -28,6 +28,7 @@ from tidings.publishing.discarding import DiscardingEngine
 from tidings.publishing.engine import Engine
 from tidings.publishing.entry import Delivery, Refused
 from tidings.publishing.plans import Plan, Plans
+from tidings.publishing.threads import off_the_hub
 from tidings.publishing.transport import Transport
 from tidings.publishing.wellbeing import health_of
 from tidings.states import CloseReport, Health, State, Stats
@@ -250,7 +251,7 @@ class Publisher:
 
     def health(self, timeout: float = 5) -> Health:
         """How publishing is doing, asking Kafka for up to ``timeout`` seconds. Raises nothing."""
-        return health_of(self._engine, self._settings, timeout)
+        return off_the_hub(lambda: health_of(self._engine, self._settings, timeout))
 
     async def ahealth(self, timeout: float = 5) -> Health:
         """``health`` for a coroutine."""

@@ -10,9 +10,11 @@ import threading
 import time
 from collections.abc import Callable
 from importlib import import_module
-from typing import Any
+from typing import Any, TypeVar
 
-_PATCHED_WAIT = 0.02
+T = TypeVar("T")
+_SHORTEST_NAP = 0.001
+_LONGEST_NAP = 0.02
 
 
 def _original(module: str, name: str) -> Any:
@@ -68,8 +70,8 @@ class NativeThread:
         """True when the caller runs on this thread."""
         return bool(self._ident == _original("_thread", "get_ident")())
 
-    def join(self, timeout: float) -> bool:
-        """Wait for its end for up to ``timeout`` seconds; True if it came."""
+    def join(self, timeout: float | None) -> bool:
+        """Wait for its end for up to ``timeout`` seconds (None: for ever); True if it came."""
         if acquire(self._ended, timeout):
             self._ended.release()
             return True
@@ -81,8 +83,21 @@ def acquire(lock: threading.Lock, timeout: float | None) -> bool:
     if not is_patched():
         return lock.acquire(timeout=-1 if timeout is None else max(timeout, 0))
     end = None if timeout is None else time.monotonic() + timeout
+    nap = _SHORTEST_NAP
     while not lock.acquire(blocking=False):
         if end is not None and time.monotonic() >= end:
             return False
-        time.sleep(_PATCHED_WAIT)
+        time.sleep(nap)
+        nap = min(2 * nap, _LONGEST_NAP)
     return True
+
+
+def off_the_hub(work: Callable[[], T]) -> T:
+    """Run ``work``, which blocks in librdkafka, without stopping the other greenlets, where there are any."""
+    if not is_patched():
+        return work()
+    results: list[T] = []
+    thread = NativeThread(lambda: results.append(work()), "tidings-work")
+    thread.start()
+    thread.join(None)
+    return results[0]

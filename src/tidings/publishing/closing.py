@@ -86,8 +86,9 @@ class Closer:
 
     def _wait_for_hand_overs(self) -> None:
         end = time.monotonic() + _HAND_OVER
-        while time.monotonic() < end:
-            if all(entry.handed for entry in self._engine.ledger.open_entries()):
+        pending = self._engine.ledger.open_entries()
+        while pending := [entry for entry in pending if not (entry.handed or entry.ended)]:
+            if time.monotonic() >= end:
                 return
             time.sleep(_NAP)
 

@@ -7,7 +7,7 @@ import logging
 from tidings.errors import PublisherClosed
 from tidings.publishing.engine import Engine, Pair
 from tidings.publishing.entry import Delivery
-from tidings.publishing.threads import native_lock
+from tidings.publishing.threads import native_rlock
 from tidings.publishing.transport import Transport
 from tidings.states import State, Stats
 
@@ -18,7 +18,7 @@ class DiscardingEngine(Engine):
     def __init__(self, *, logger: logging.Logger) -> None:
         super().__init__(_no_transport, max_block=0.0, logger=logger)
         self._discarded = 0
-        self._counting = native_lock()
+        self._counting = native_rlock()
 
     def accept(
         self,

@@ -21,7 +21,7 @@ from tidings.publishing.ledger import Ledger
 from tidings.publishing.pump import Pump
 from tidings.publishing.silence import Silence
 from tidings.publishing.storms import Storm
-from tidings.publishing.threads import is_patched, native_lock
+from tidings.publishing.threads import is_patched, native_rlock
 from tidings.publishing.transport import Fault, Transport
 from tidings.publishing.waking import Waking
 from tidings.states import State, Stats
@@ -63,7 +63,7 @@ class Engine:
         self._max_block = max_block
         self._arrive = self.ledger.arrivals.append
         self._produce: Callable[..., None] = self._start_and_produce
-        self._starting = native_lock()
+        self._starting = native_rlock()
         self._next_sweep = 0.0
         self._deaths = 0
 
@@ -103,7 +103,11 @@ class Engine:
 
     def start(self) -> Transport:
         """Make the transport and start the pump, once. Raises what connecting raises."""
+        if self._starting._is_owned():
+            raise QueueFull("A signal handler came while the Kafka client was being made.")
         with self._starting:
+            if self.closed:
+                raise self._closed_error()
             if self.transport is None:
                 transport = self._connect()
                 pump = Pump(transport, self._on_tick, self._on_death)
@@ -111,6 +115,8 @@ class Engine:
                 self.pump, self.transport = pump, transport
             if self._produce == self._start_and_produce:
                 self._produce = self.transport.produce
+                if self.closed:  # a signal handler closed it just now
+                    self._produce = self._refuse_closed
             return self.transport
 
     def _start_and_produce(
@@ -178,14 +184,16 @@ class Engine:
         if isinstance(error, Exception) and self.transport is not None:
             fault = self.transport.refusal(error)
         if entry.state is State.REJECTED:  # cancelled meanwhile, by close() or a failed start
-            raise PublisherClosed("The publisher was closed.") from None if self.closed else error
+            raise self._closed_error() from None if self.closed else error
         if fault is None:  # a signal handler's: it surfaced once produce() had returned
             entry.handed = True
             raise error
         return fault
 
     def _patience(self, max_block: float | None) -> float:
-        """How long this call may wait for room: a running event loop never waits."""
+        """How long this call may wait for room: a running event loop never waits, nor who serves reports."""
+        if self.pump is not None and self.pump.is_serving:
+            return 0.0
         asyncio = sys.modules.get("asyncio")  # not imported: no loop is running
         if asyncio is not None and asyncio._get_running_loop() is not None:
             return 0.0
@@ -279,7 +287,12 @@ class Engine:
         self._produce = self._refuse_closed
 
     def _refuse_closed(self, *_: object) -> None:
-        raise PublisherClosed("The publisher was closed.")
+        self.ledger.sweep()  # the pump no longer does
+        raise self._closed_error()
+
+    @staticmethod
+    def _closed_error() -> PublisherClosed:
+        return PublisherClosed("The publisher was closed.")
 
     def _refuse_failed(self, *_: object) -> None:
         raise PublisherFailed(f"The Kafka client failed: {self.failure}.")

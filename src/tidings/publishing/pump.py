@@ -57,7 +57,7 @@ class Pump:
 
         On the main thread a signal handler may raise anywhere in here: the turn is given back all the same.
         """
-        if self._turn._is_owned():  # a signal handler that publishes, inside a report
+        if self.is_serving:  # a signal handler that publishes, inside a report
             return False
         try:
             if not self._turn.acquire(blocking=False):
@@ -77,6 +77,11 @@ class Pump:
         if self._alarm.locked():
             with contextlib.suppress(RuntimeError):  # another thread was first
                 self._alarm.release()
+
+    @property
+    def is_serving(self) -> bool:
+        """True inside a report, on whichever thread serves it."""
+        return bool(self._turn._is_owned())
 
     @property
     def is_current(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from tidings.publishing.threads import native_lock
+from tidings.publishing.threads import native_rlock
 
 _NAMED = 20
 _WINDOW = 10.0
@@ -17,7 +17,7 @@ class Storm:
         self._logger = logger
         self._level = level
         self._kind = kind
-        self._lock = native_lock()
+        self._lock = native_rlock()
         self._named = 0
         self._unnamed = 0
         self._window_ends = 0.0

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
-from tidings.publishing.threads import NativeThread, acquire, native_lock, native_queue
+from tidings.publishing.threads import NativeThread, acquire, native_lock, native_queue, native_rlock
 
 if TYPE_CHECKING:
     import asyncio
@@ -22,7 +22,7 @@ class Waking:
 
     def __init__(self, nudge: Callable[[], None], logger: logging.Logger) -> None:
         self._nudge = nudge
-        self._lock = native_lock()
+        self._lock = native_rlock()
         self._loops: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _LoopWaker] = (
             weakref.WeakKeyDictionary()
         )
@@ -144,7 +144,7 @@ class Notifier:
     def __init__(self, logger: logging.Logger) -> None:
         self._calls: SimpleQueue[tuple[Delivery, Callable[[Delivery], object]] | None] = native_queue()
         self._logger = logger
-        self._lock = native_lock()
+        self._lock = native_rlock()
         self._thread: NativeThread | None = None
 
     def put(self, entry: Delivery, fn: Callable[[Delivery], object]) -> None:

@@ -1,0 +1,1 @@
+"""Programs that use tidings, to run and to copy from."""

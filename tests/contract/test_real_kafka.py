@@ -1,0 +1,45 @@
+"""The contract on real Kafka: ours, or the one KAFKA_TEST_BROKERS names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from kafka_reader import read_topic
+
+from tidings import Publisher
+from tidings.testing import RealKafka
+from tidings.testing.contract import PublisherContract, unique_topic
+from tidings.testing.memory import InMemoryRecord
+
+
+class RealCarrier:
+    partitions = 4
+    tells_time = True
+
+    def __init__(self, kafka: Any) -> None:
+        self.kafka = kafka
+        self.can_fail = isinstance(kafka, RealKafka)
+
+    def publisher(self, **overrides: Any) -> Publisher:
+        return Publisher(brokers=self.kafka.bootstrap_servers, **overrides)
+
+    def read(self, topic: str, count: int) -> list[InMemoryRecord]:
+        return read_topic(self.kafka.bootstrap_servers, topic, count)
+
+    def new_topic(self) -> str:
+        topic = unique_topic()
+        self.kafka.create_topic(topic, partitions=self.partitions)
+        return topic
+
+    def down(self) -> None:
+        self.kafka.pause(1)
+
+    def up(self) -> None:
+        self.kafka.resume(1)
+
+
+class TestRealKafka(PublisherContract):
+    @pytest.fixture
+    def carrier(self, tidings_real_kafka: Any) -> RealCarrier:
+        return RealCarrier(tidings_real_kafka)

@@ -69,6 +69,7 @@ class Story:
                 broker.start()
             service = self._start_service(stack, broker.address, Path(scratch))
             reader = self._start(stack, "reader", "reader", "--brokers", broker.address, *TOPICS)
+            asking.stats(self._port)  # waits until the service serves
             say(f"Kafka is at {broker.address}, the users service at http://127.0.0.1:{self._port}")
 
             say(f"The client begins: {options.requests:,} HTTP requests in {options.seconds:g} seconds.")
@@ -90,6 +91,7 @@ class Story:
             self._go_on(begun + options.calm + options.outage / 2)
             self._ask_health()
             self._go_on(begun + options.calm + options.outage)
+            say("Bringing Kafka back ...")
             broker.up()
             up = time.time()
             say("KAFKA IS BACK. Requests go on.")
@@ -170,9 +172,8 @@ class Story:
     def _progress(self, terms: Stats) -> str:
         ledgers = self._ledgers
         return (
-            f"{len(ledgers.answers):6,} requests answered  |{terms.accepted:6,} accepted"
-            f"{terms.delivered:7,} delivered{terms.stored:6,} stored{terms.in_flight:6,} in flight"
-            f"  |{len(ledgers.seen):6,} seen by the reader"
+            f"{len(ledgers.answers):6,} answered |{terms.accepted:6,} accepted,{terms.delivered:6,} delivered"
+            f",{terms.stored:6,} stored,{terms.in_flight:6,} in flight | the reader saw{len(ledgers.seen):6,}"
         )
 
     def _show_sample(self) -> None:

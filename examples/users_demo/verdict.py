@@ -24,16 +24,16 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     def table(self) -> str:
         """The invariant, term by term, and the comparison of the ledgers."""
         rows = {
-            "accepted (the service says)": self.terms.accepted,
-            "  delivered": self.terms.delivered,
-            "  dead-lettered": self.terms.dead_lettered,
-            "  lost": self.terms.lost,
-            "  stored": self.terms.stored,
-            "  in flight": self.terms.in_flight,
-            "accepted (the client's ledger)": self.accepted,
+            "accepted, says the service": self.terms.accepted,
+            "  = delivered": self.terms.delivered,
+            "  + dead-lettered": self.terms.dead_lettered,
+            "  + lost": self.terms.lost,
+            "  + stored": self.terms.stored,
+            "  + in flight": self.terms.in_flight,
+            "accepted, says the client": self.accepted,
             "  seen by the consumer": self.seen,
-            "  duplicates": self.duplicates,
             "  missing": self.missing,
+            "  duplicates": self.duplicates,
         }
         return "\n".join(f"  {name:<34}{value:>8,}" for name, value in rows.items())
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import math
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from enum import Enum
 from typing import Any, Final
 
 import msgspec
@@ -17,10 +18,11 @@ Encode = Callable[[Any], bytes]
 encode_native: Final[Encode] = msgspec.json.Encoder().encode
 """msgspec's encoder: fast, and silent about NaN and Infinity, which it writes as null."""
 
-REFUSALS = (TypeError, ValueError, OverflowError, RecursionError)
+REFUSALS = (TypeError, ValueError, OverflowError, RecursionError, AttributeError)
 """What msgspec and pydantic raise for a value they cannot encode (UnicodeEncodeError is a ValueError)."""
 
 _MAX_DEPTH = 200
+_SHOWN = 120
 
 
 def to_json(value: object) -> bytes:
@@ -35,18 +37,20 @@ def to_json(value: object) -> bytes:
 
 def refuse_hidden_nan(value: object, data: bytes) -> None:
     """Raise InvalidEvent if a ``null`` in ``data`` was a NaN or an Infinity in ``value``."""
-    if b"null" in data and (fault := _fault(value, _not_finite)):
+    if b"null" in data and (fault := _fault(value, _not_finite, sys.getrecursionlimit())):
         raise InvalidEvent(fault)
 
 
 def unencodable(value: object, error: BaseException) -> InvalidEvent:
     """The error to raise for a value that an encoder refused: which field, and why."""
-    return InvalidEvent(_fault(value, _not_encodable) or f"the event cannot be written as JSON: {error}")
+    fault = _fault(value, _not_encodable, _MAX_DEPTH)
+    return InvalidEvent(fault or f"the event cannot be written as JSON: {error}")
 
 
 def _not_finite(leaf: object) -> str | None:
-    if isinstance(leaf, float) and not math.isfinite(leaf):
-        return f"is {leaf}, which JSON cannot carry"
+    number = leaf.value if isinstance(leaf, Enum) else leaf
+    if isinstance(number, float) and not math.isfinite(number):
+        return f"is {number}, which JSON cannot carry"
     return None
 
 
@@ -60,45 +64,59 @@ def _not_encodable(leaf: object) -> str | None:
     return _not_finite(leaf)
 
 
-def _fault(
-    value: object, check: Callable[[object], str | None], path: str = "$", depth: int = 0
-) -> str | None:
-    """The first fault in ``value``, after the path of the field that has it (``$.items[3].price``)."""
-    if depth > _MAX_DEPTH:
-        return f"{path[:80]}… is nested deeper than {_MAX_DEPTH} levels, or contains itself"
-    parts = _parts(value)
-    if parts is None:
-        fault = check(value)
-        return fault and f"{path} {fault}"
-    for name, inner in parts:
-        if fault := _fault(inner, check, path + name, depth + 1):
-            return fault
-    if isinstance(value, Mapping):
-        for key in value:
-            if fault := _bad_key(key):
-                return f"{path} has the key {key!r}, which {fault}"
+def _fault(value: object, check: Callable[[object], str | None], deepest: int) -> str | None:
+    """The first fault in ``value``, after the path of the field that has it (``$.items[3].price``).
+
+    Walks without recursion: a value that could be encoded may be as deep as Python's own stack.
+    """
+    under_way: list[tuple[str, Iterator[tuple[str, object]]]] = [("", iter([("$", value)]))]
+    while under_way:
+        path, rest = under_way[-1]
+        for name, inner in rest:
+            here = path + name
+            if (parts := _parts(inner)) is None:
+                if fault := check(inner):
+                    return f"{_cut(here)} {fault}"
+                continue
+            if isinstance(inner, Mapping) and (fault := _bad_key(inner)):
+                return f"{_cut(here)} {fault}"
+            if len(under_way) > deepest:
+                return f"{_cut(here)} is nested deeper than {deepest} levels, or contains itself"
+            under_way.append((here, iter(parts)))
+            break
+        else:
+            under_way.pop()
     return None
 
 
-def _bad_key(key: object) -> str | None:
-    try:
-        encode_native({key: 0})
-    except UnicodeEncodeError:
-        return "holds a lone surrogate, which UTF-8 cannot carry"
-    except REFUSALS:
-        return "is not a string"
+def _bad_key(mapping: Mapping[object, object]) -> str | None:
+    for key in mapping:
+        try:
+            encode_native({key: 0})
+        except UnicodeEncodeError:
+            return f"has the key {_cut(repr(key))}, which holds a lone surrogate, which UTF-8 cannot carry"
+        except REFUSALS:
+            return f"has the key {_cut(repr(key))}, which is not a string"
     return None
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN // 2]}…{text[-_SHOWN // 2 :]}"
 
 
 def _parts(value: object) -> Iterable[tuple[str, object]] | None:
     """The named values inside a container, or None when ``value`` is a leaf."""
     if isinstance(value, Mapping):
-        return ((f".{key}" if isinstance(key, str) else f"[{key!r}]", inner) for key, inner in value.items())
+        return ((_key_name(key), inner) for key, inner in value.items())
     if isinstance(value, (list, tuple, set, frozenset)):
         return ((f"[{index}]", inner) for index, inner in enumerate(value))
     if (names := field_names(type(value))) is not None:
         return ((f".{name}", getattr(value, name, None)) for name in names)
     return None
+
+
+def _key_name(key: object) -> str:
+    return f".{key}" if isinstance(key, str) and key.isidentifier() else f"[{key!r}]"
 
 
 def field_names(cls: type) -> tuple[str, ...] | None:

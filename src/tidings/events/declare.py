@@ -98,8 +98,13 @@ def _checked(
             check_topic(topic)
         except InvalidTopic as error:
             raise ConfigError(f"{where}: {error}") from None
-    if isinstance(key, str) and key.partition(".")[0] not in fields:
-        raise ConfigError(f"{where}: key {key!r} is not one of its fields: {', '.join(fields)}")
+    if isinstance(key, str):
+        if key.partition(".")[0] not in fields:
+            raise ConfigError(f"{where}: key {key!r} is not one of its fields: {', '.join(fields)}")
+    elif key is not None and not callable(key):
+        raise ConfigError(f"{where}: key is a {type(key).__qualname__}; it is a field's name or a function")
+    if version is not None and not (isinstance(version, str) and version.isprintable()):
+        raise ConfigError(f"{where}: version {version!r} is not a printable string")
     return Declaration(
         event_type=event_type,
         topic=topic,

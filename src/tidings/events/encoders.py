@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keyword
 import math
 from collections.abc import Callable
 from datetime import date, datetime
@@ -29,7 +30,7 @@ _PLAIN = (str, int, float, bool, bytes, datetime, date, UUID, Decimal, NoneType)
 
 def encoder_for(cls: type) -> Encode:
     """The encoder of a declared class: bytes, or an InvalidEvent that names the field."""
-    return _pydantic_encoder() if is_pydantic(cls) else _native_encoder(cls)
+    return _pydantic_encoder(cls) if is_pydantic(cls) else _native_encoder(cls)
 
 
 def _native_encoder(cls: type) -> Encode:
@@ -39,8 +40,11 @@ def _native_encoder(cls: type) -> Encode:
     fields); otherwise, and where it says no, the bytes are decoded as the class again (0.2 µs), which
     finds everything and names the path.
     """
-    read_back: Callable[[bytes], object] = msgspec.json.Decoder(cls).decode
-    is_exact = _exact_type_test(cls)
+    try:
+        read_back: Callable[[bytes], object] = msgspec.json.Decoder(cls).decode
+        is_exact = _exact_type_test(cls)
+    except (TypeError, ValueError, NameError) as error:  # an annotation that means nothing here, or no JSON
+        raise InvalidEvent(f"the fields of {cls.__qualname__} cannot be checked: {error}") from None
 
     def encode(payload: Any) -> bytes:
         try:
@@ -51,25 +55,36 @@ def _native_encoder(cls: type) -> Encode:
             refuse_hidden_nan(payload, data)
             try:
                 read_back(data)
-            except msgspec.ValidationError as error:
+            except (msgspec.DecodeError, *REFUSALS) as error:
                 raise InvalidEvent(f"{cls.__qualname__}: {error}") from None
         return data
 
     return encode
 
 
-def _pydantic_encoder() -> Encode:
+def _pydantic_encoder(cls: type) -> Encode:
     """For pydantic v2 models: validated when made; one made with model_construct is caught here."""
     from pydantic_core import PydanticSerializationError  # noqa: PLC0415 - only where models are used
+
+    fields = frozenset(field_names(cls) or ())
+    # By its configuration a model writes NaN as null, as the word NaN, which is no JSON, or as a string.
+    how: object = cls.model_config.get("ser_json_inf_nan", "null")  # type: ignore[attr-defined]
+
+    def not_finite(data: bytes) -> bool:
+        return b"null" in data if how == "null" else how == "constants" and (b"NaN" in data or b"Inf" in data)
 
     def encode(payload: Any) -> bytes:
         try:
             data: bytes = payload.model_dump_json(warnings="error").encode()
         except PydanticSerializationError as error:
-            raise InvalidEvent(f"{type(payload).__qualname__}: {error}") from None
+            raise InvalidEvent(f"{cls.__qualname__}: {error}") from None
         except REFUSALS as error:
             raise unencodable(payload, error) from None
-        refuse_hidden_nan(payload, data)
+        if not fields <= payload.__dict__.keys():
+            missing = ", ".join(sorted(fields - payload.__dict__.keys()))
+            raise InvalidEvent(f"{cls.__qualname__}: no value for {missing}")
+        if not_finite(data):
+            refuse_hidden_nan(payload.model_dump(warnings=False), b"null")
         return data
 
     return encode
@@ -82,17 +97,17 @@ def _exact_type_test(cls: type) -> Callable[[Any], bool]:
     names: dict[str, object] = {"isfinite": math.isfinite}
     for field in field_names(cls) or ():
         allowed = _plain_types(hints.get(field))
-        if allowed is None:
+        if allowed is None or keyword.iskeyword(field):
             return _never
         options = []
         for kind in allowed:
-            name = f"{kind.__name__}_{len(names)}"
+            name = f"kind{len(names)}"
             names[name] = kind
             test = f"p.{field}.__class__ is {name}"
             options.append(f"({test} and isfinite(p.{field}))" if kind is float else test)
         tests.append(f"({' or '.join(options)})")
     # Generated because a loop over the fields costs more than decoding the bytes again; made of
-    # identifiers that Python itself accepted as field and class names.
+    # identifiers that Python itself accepted as field names.
     is_exact: Callable[[Any], bool] = eval(f"lambda p: {' and '.join(tests) or 'True'}", names)  # noqa: S307
     return is_exact
 
@@ -100,8 +115,12 @@ def _exact_type_test(cls: type) -> Callable[[Any], bool]:
 def _plain_types(hint: object) -> list[type] | None:
     """The exact classes a hint allows, or None when that cannot be told from the class alone."""
     kinds = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
-    plain = [kind for kind in kinds if isinstance(kind, type) and (kind in _PLAIN or issubclass(kind, Enum))]
+    plain = [kind for kind in kinds if isinstance(kind, type) and (kind in _PLAIN or _is_plain_enum(kind))]
     return plain if len(plain) == len(kinds) else None
+
+
+def _is_plain_enum(kind: type) -> bool:
+    return issubclass(kind, Enum) and all(isinstance(member.value, (str, int)) for member in kind)
 
 
 def _never(_: Any) -> bool:

@@ -32,6 +32,8 @@ def encode_key(key: object) -> bytes | None:
             return str(key).encode()
     except UnicodeEncodeError:
         raise InvalidEvent("the key holds a lone surrogate, which UTF-8 cannot carry") from None
+    except ValueError:  # Python writes no int of more than 4,300 digits
+        raise InvalidEvent("the key is too large a number") from None
     if isinstance(key, (bytes, bytearray, memoryview)):
         return bytes(key)
     raise InvalidEvent(f"the key is a {type(key).__qualname__}; it may be str, bytes, int, UUID or None")

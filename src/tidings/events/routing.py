@@ -7,7 +7,7 @@ import threading
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 
-from tidings.errors import InvalidTopic
+from tidings.errors import InvalidEvent, InvalidTopic
 
 _MOST_TOPICS = 10_000
 _LEGAL = re.compile(r"[a-zA-Z0-9._-]{1,249}")
@@ -55,6 +55,8 @@ class Router:
 
     def map(self, event_type: str, topic: str) -> None:
         """Send events of this type, or of types that match this pattern, to ``topic`` from now on."""
+        if not isinstance(event_type, str) or not event_type:
+            raise InvalidEvent("an event type, or a pattern of them, is a string that is not empty")
         resolved = self.resolve(topic)
         with self._lock:  # replaced, never changed: readers take no lock
             self._mapped = {**self._mapped, event_type: resolved}

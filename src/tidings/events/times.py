@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from tidings.errors import InvalidEvent
 
 _MAX_MS = 253_402_300_799_999  # the last millisecond of the year 9999
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
 
 
 def envelope_time(moment: datetime | int) -> bytes:
     """RFC 3339 in UTC with a ``Z``; ``moment`` as for ``record_time``. Raises InvalidEvent."""
     if isinstance(moment, datetime):
-        _need_zone(moment)
-        return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds").encode() + b"Z"
-    utc = datetime.fromtimestamp(record_time(moment) / 1000, UTC)
-    return utc.replace(tzinfo=None).isoformat(timespec="milliseconds").encode() + b"Z"
+        return _utc(moment).isoformat(timespec="microseconds").encode()[: -len("+00:00")] + b"Z"
+    utc = _EPOCH + record_time(moment) * _MILLISECOND
+    return utc.isoformat(timespec="milliseconds").encode()[: -len("+00:00")] + b"Z"
 
 
 def record_time(moment: datetime | int) -> int:
@@ -25,8 +26,7 @@ def record_time(moment: datetime | int) -> int:
     "now" and -1 for "none".
     """
     if isinstance(moment, datetime):
-        _need_zone(moment)
-        ms = int(moment.timestamp() * 1000)
+        ms = (_utc(moment) - _EPOCH) // _MILLISECOND
     elif isinstance(moment, int) and not isinstance(moment, bool):
         ms = moment
     else:
@@ -34,10 +34,15 @@ def record_time(moment: datetime | int) -> int:
             f"timestamp is a {type(moment).__qualname__}; it is a datetime or milliseconds since 1970"
         )
     if not 0 < ms <= _MAX_MS:
-        raise InvalidEvent(f"timestamp {moment!r} is outside of 1970 to 9999")
+        shown = f"{moment!r}" if isinstance(moment, datetime) or ms.bit_length() < 99 else "of a huge number"
+        raise InvalidEvent(f"timestamp {shown} is outside of 1970 to 9999")
     return ms
 
 
-def _need_zone(moment: datetime) -> None:
-    if moment.tzinfo is None:
+def _utc(moment: datetime) -> datetime:
+    if moment.utcoffset() is None:
         raise InvalidEvent(f"timestamp {moment!r} has no time zone: use datetime.now(timezone.utc)")
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise InvalidEvent(f"timestamp {moment!r} is outside of the years 1 to 9999 in UTC") from None

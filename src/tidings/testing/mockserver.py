@@ -37,7 +37,7 @@ def _answer(cluster: EmbeddedCluster, request: dict[str, Any]) -> dict[str, Any]
 
 
 def main() -> None:
-    """Entered as ``python -m tidings.testing.mockserver PARENT BROKERS``, with the connection as descriptor 0."""
+    """Entered as ``python -m tidings.testing.mockserver PARENT BROKERS``; descriptor 0 is the connection."""
     # EmbeddedBroker has said "development only" in the parent; without a handler the child would say it too.
     logging.getLogger("tidings").addHandler(logging.NullHandler())
     parent, brokers = int(sys.argv[1]), int(sys.argv[2])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
 from tidings.testing.memory import InMemoryRecord
 
@@ -19,33 +19,38 @@ def read_topic(brokers: str, topic: str, count: int) -> list[InMemoryRecord]:
             "bootstrap.servers": brokers,
             "group.id": f"reader-{uuid.uuid4()}",
             "enable.auto.commit": False,
-            "auto.offset.reset": "earliest",
+            "enable.partition.eof": True,
+            "fetch.wait.max.ms": 10,
         }
     )
     try:
         partitions = consumer.list_topics(topic, timeout=_TIMEOUT).topics[topic].partitions
         consumer.assign([TopicPartition(topic, partition, 0) for partition in partitions])
-        ends = sum(
-            consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=_TIMEOUT)[1]
-            for partition in partitions
-        )
         records: list[InMemoryRecord] = []
+        ended: set[int] = set()
         end = time.monotonic() + _TIMEOUT
-        while len(records) < max(count, ends):
+        while len(records) < count or len(ended) < len(partitions):
             assert time.monotonic() < end, f"{len(records)} records of {topic} after {_TIMEOUT} s, not {count}"
-            for message in consumer.consume(1000, 0.2):
-                assert message.error() is None, message.error()
-                records.append(
-                    InMemoryRecord(
-                        topic=topic,
-                        partition=message.partition(),
-                        offset=message.offset(),
-                        key=message.key(),
-                        value=message.value(),
-                        headers=message.headers() or [],
-                        timestamp=message.timestamp()[1],
-                    )
-                )
+            message = consumer.poll(0.5)
+            if message is None:
+                continue
+            if message.error() is None:
+                records.append(_record(message))
+            else:
+                assert message.error().code() == KafkaError._PARTITION_EOF, message.error()
+                ended.add(message.partition())
         return records
     finally:
         consumer.close()
+
+
+def _record(message: Message) -> InMemoryRecord:
+    return InMemoryRecord(
+        topic=message.topic(),
+        partition=message.partition(),
+        offset=message.offset(),
+        key=message.key(),
+        value=message.value(),
+        headers=message.headers() or [],
+        timestamp=message.timestamp()[1],
+    )

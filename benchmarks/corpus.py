@@ -34,7 +34,7 @@ class Encoded(NamedTuple):
 
     value: bytes
     key: bytes
-    headers: list[tuple[str, bytes]]
+    headers: list[tuple[str, str | bytes | None]]
 
 
 def typed(index: int, now: datetime) -> LoggedIn:

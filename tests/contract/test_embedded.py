@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from kafka_reader import read_topic
 
+from support.kafka_reader import read_topic
 from tidings import Publisher
 from tidings.testing import EmbeddedBroker
 from tidings.testing.contract import PublisherContract, unique_topic

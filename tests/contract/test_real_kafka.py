@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from kafka_reader import read_topic
 
+from support.kafka_reader import read_topic
 from tidings import Publisher
 from tidings.testing import RealKafka
 from tidings.testing.contract import PublisherContract, unique_topic

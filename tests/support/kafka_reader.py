@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 import uuid
+from typing import Any, cast
 
-from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, TopicPartition
 
 from tidings.testing.memory import InMemoryRecord
 
@@ -30,21 +31,24 @@ def read_topic(brokers: str, topic: str, count: int) -> list[InMemoryRecord]:
         ended: set[int] = set()
         end = time.monotonic() + _TIMEOUT
         while len(records) < count or len(ended) < len(partitions):
-            assert time.monotonic() < end, f"{len(records)} records of {topic} after {_TIMEOUT} s, not {count}"
+            assert time.monotonic() < end, (
+                f"{len(records)} records of {topic} after {_TIMEOUT} s, not {count}"
+            )
             message = consumer.poll(0.5)
             if message is None:
                 continue
-            if message.error() is None:
+            error = message.error()
+            if error is None:
                 records.append(_record(message))
             else:
-                assert message.error().code() == KafkaError._PARTITION_EOF, message.error()
-                ended.add(message.partition())
+                assert error.code() == KafkaError._PARTITION_EOF, error
+                ended.add(cast(int, message.partition()))
         return records
     finally:
         consumer.close()
 
 
-def _record(message: Message) -> InMemoryRecord:
+def _record(message: Any) -> InMemoryRecord:
     return InMemoryRecord(
         topic=message.topic(),
         partition=message.partition(),

@@ -47,7 +47,7 @@ def _script() -> str:
     """The name of the running script; of a package run by ``python -m``, the package's."""
     path = Path(sys.argv[0] if sys.argv else "")
     name = path.parent.name if path.stem == "__main__" else path.stem
-    return name if name.strip("-") else "python"
+    return name if name and not name.startswith("-") else "python"  # -c, -m, or nothing: a prompt
 
 
 def _debug(value: object) -> object:

@@ -109,12 +109,6 @@ def closest(name: str, known: Iterable[str]) -> str | None:
     return found[0] if found else None
 
 
-def meant_for(setting: str, environment: Mapping[str, str]) -> str | None:
-    """The variable that is set instead of ``setting``, by another client's name for it."""
-    others = (f"KAFKA_{name}" for name, ours in _ALSO_CALLED.items() if ours == setting)
-    return next((name for name in others if environment.get(name)), None)
-
-
 def _likely(name: str, present: set[str], ours: set[str]) -> str | None:
     also = _ALSO_CALLED.get(name)
     if also is not None:

@@ -105,8 +105,7 @@ class Story:
         verdict = judge(
             terms, self._ledgers.answers, self._ledgers.accepted, self._ledgers.seen, options.requests
         )
-        self._narrator.show(latency_table(self._ledgers.answers, down, up))
-        self._narrator.show(verdict.table())
+        self._narrator.show(f"{latency_table(self._ledgers.answers, down, up)}\n\n{verdict.table()}")
         return verdict
 
     # -- beginning

@@ -160,12 +160,20 @@ def test_a_reader_that_dies_is_no_success(start: Callable[..., Demo], scratch: P
     assert not list(scratch.iterdir())
 
 
-@pytest.mark.parametrize("moment", ["Starting", "The client begins", "KAFKA IS AWAY", "KAFKA IS BACK"])
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("number", "moment"),
+    [
+        (signal.SIGINT, "Starting"),
+        (signal.SIGINT, "The client begins"),
+        (signal.SIGINT, "KAFKA IS AWAY"),
+        (signal.SIGTERM, "KAFKA IS AWAY"),
+        (signal.SIGINT, "KAFKA IS BACK"),
+    ],
+)
 def test_an_interrupted_demo_leaves_nothing_behind(
     start: Callable[..., Demo], scratch: Path, number: signal.Signals, moment: str
 ) -> None:
-    demo = start("--requests=400", "--calm=0.5", "--outage=1")
+    demo = start("--requests=400", "--calm=1.5", "--outage=1")
     demo.wait_for(demo.says(moment))
     os.killpg(demo.process.pid, number)
 

@@ -15,7 +15,7 @@ import msgspec
 
 from examples.users_demo import asking
 from examples.users_demo.brokers import Broker
-from examples.users_demo.children import Child
+from examples.users_demo.children import Child, ChildFailed
 from examples.users_demo.events import TOPICS
 from examples.users_demo.interrupts import Interrupts
 from examples.users_demo.latencies import latency_table
@@ -25,7 +25,7 @@ from examples.users_demo.verdict import Verdict, judge
 from tidings import Stats
 
 ARRIVAL = 30.0
-"""Seconds for the last events to arrive once the client is done: Kafka is back by then."""
+"""Seconds for the last answers, and then for the last events: Kafka is back by then."""
 PROGRESS = 2.0
 """Seconds between two lines of progress."""
 TOLD = 3
@@ -191,8 +191,11 @@ class Story:
     # -- ending
 
     def _finish(self, child: Child) -> None:
-        """Let a child come to its own end."""
+        """Let a child come to its own end. Raises ChildFailed when that takes too long."""
+        end = time.monotonic() + self._options.calm + ARRIVAL
         while child.running:
+            if time.monotonic() > end:
+                raise ChildFailed(f"the {child.name} does not come to its end")
             self._look()
         self._running.remove(child)
         child.finish()

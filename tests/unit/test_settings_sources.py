@@ -1,4 +1,4 @@
-"""Where settings come from: code, environment, YAML; in which order, by which names; and what is no setting."""
+"""Where settings come from (code, environment, YAML), in what order, by which names; and what is none."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from tidings.settings.base import Group
 from tidings.settings.raw import RawProperties, raw_properties
 from tidings.settings.values import addresses, label, mapping, topics_of
 
-_CONTEXTS = frozenset(
+CONTEXTS = frozenset(
     (
         *(
             "generic",
@@ -58,9 +58,9 @@ def _debug(value: object) -> object:
         value = ",".join(value)
     if isinstance(value, str):
         parts = [part.strip() for part in value.split(",") if part.strip()]
-        unknown = [part for part in parts if part not in _CONTEXTS]
+        unknown = [part for part in parts if part not in CONTEXTS]
         if unknown:
-            known = ", ".join(sorted(_CONTEXTS))
+            known = ", ".join(sorted(CONTEXTS))
             raise ValueError(f"librdkafka has no debug context {unknown[0]!r}; it has {known}")
         return ",".join(parts)
     return value

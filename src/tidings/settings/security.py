@@ -74,8 +74,8 @@ class Security(Group):
         default=None, repr=False, exclude=True
     )
     """oauthbearer, in code only: returns a token and when it expires (seconds since 1970), for providers that
-    OAUTH_TOKEN_URL does not fit. Called on the polling thread: it must not take long. confluent-kafka:
-    ``oauth_cb``."""
+    OAUTH_TOKEN_URL does not fit. Called when the client is made, which fails after 10 s without a token, and
+    then on the polling thread: it must not take long. confluent-kafka: ``oauth_cb``."""
 
     ssl: bool = False
     """TLS. False by default, as in Kafka. librdkafka: ``security.protocol``."""

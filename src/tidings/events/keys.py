@@ -14,8 +14,20 @@ KeyOf = Callable[[Any], object]
 
 
 def key_reader(key: str | KeyOf) -> KeyOf:
-    """A function that reads an event's key: a field's name, a dotted path, or the user's own function."""
-    return operator.attrgetter(key) if isinstance(key, str) else key
+    """A function that reads an event's key: a field's name, a dotted path, or the user's own function.
+
+    It raises InvalidEvent where the user's raises anything, and AttributeError where the path leads nowhere.
+    """
+    if isinstance(key, str):
+        return operator.attrgetter(key)
+
+    def read(event: object) -> object:
+        try:
+            return key(event)
+        except Exception as error:
+            raise InvalidEvent(f"the key's function raised {error!r}") from error
+
+    return read
 
 
 def encode_key(key: object) -> bytes | None:

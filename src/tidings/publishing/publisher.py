@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from tidings.settings import Settings
 
 _DRAIN_NAP = 0.005
+_MOST_PLANS = 10_000
 
 
 class Publisher:
@@ -110,7 +111,12 @@ class Publisher:
         """
         try:
             kind = event.__class__ if event_type is None else (event.__class__, event_type)
-            plan = self._made.get(kind) or self._plan(kind, event.__class__, event_type)
+            try:
+                plan = self._made.get(kind) or self._plan(kind, event.__class__, event_type)
+            except TypeError:
+                if event_type is None or isinstance(event_type, str):
+                    raise
+                raise InvalidEvent(f"event_type is a {type(event_type).__qualname__}; it is a str") from None
             data = plan.encode(event)
             id_bytes, time_text = self._stamp()
             if correlation_id is None:
@@ -125,7 +131,10 @@ class Publisher:
                 id_bytes = pairs[0][1] or b""
             if headers is not None:
                 pairs += ENVELOPED.pairs(headers)
-            record_key = encode_key(plan.key_of(event) if key is None else key)
+            try:
+                record_key = encode_key(plan.key_of(event) if key is None else key)
+            except AttributeError as error:  # a path such as customer.id, and no customer
+                raise InvalidEvent(f"the key cannot be read: {error}") from None
             # Ids and types stand in the value too, so the four headers are never longer than it.
             if headers is not None or 2 * len(value) + len(record_key or b"") > self._surely_fits:
                 self._check_size(value, record_key, pairs)
@@ -166,8 +175,10 @@ class Publisher:
             pairs = [] if headers is None else RAW.pairs(headers)
             if not any(name.lower() == "content-type" for name, _ in pairs):
                 pairs.append(CONTENT_TYPE)
-            if correlation_id is None and not any(name.lower() == "correlation_id" for name, _ in pairs):
-                correlation_id = current_correlation_id()
+            if not any(name.lower() == "correlation_id" for name, _ in pairs):
+                correlation_id = current_correlation_id() if correlation_id is None else correlation_id
+            elif correlation_id is not None:
+                raise InvalidEvent("correlation_id is both an argument and a header")
             if correlation_id is not None:
                 pairs.append(("correlation_id", text(correlation_id, "correlation_id")[1]))
             return self._take(topic, value, key, pairs, event_id)
@@ -232,7 +243,7 @@ class Publisher:
         pending = engine.ledger.open_entries()
         while pending := [entry for entry in pending if not entry.ended]:
             left = 1.0 if end is None else end - time.monotonic()
-            if left <= 0:
+            if left <= 0 or engine.is_serving:  # in a signal handler inside a report: no other can come
                 return False
             engine.attend(left)
         return True
@@ -335,6 +346,8 @@ class Publisher:
 
     def _plan(self, kind: object, cls: type, event_type: str | None) -> Plan:
         made = self._made  # the one that was valid before: a mapping set meanwhile replaces it
+        if len(made) >= _MOST_PLANS:  # somebody makes up event types: remembering them all would be a leak
+            made.clear()
         plan = made[kind] = self._plans.make(cls, event_type)
         return plan
 
@@ -343,11 +356,6 @@ class Publisher:
             return self.publish(event, max_block=max_block, **options)
         except PublishError as error:
             return self._rejected_delivery(error, options.get("topic"), options.get("event_id"))
-        except Exception as error:  # a key function's, say: the events taken before must reach the caller
-            self._engine.ledger.reject()
-            return self._rejected_delivery(
-                InvalidEvent(f"{error!r}"), options.get("topic"), options.get("event_id")
-            )
 
     def _take(
         self,
@@ -364,8 +372,8 @@ class Publisher:
         id_bytes = self._stamp()[0] if event_id is None else text(event_id, "event_id")[1]
         pairs.append(("event_id", id_bytes))
         self._check_size(value, record_key, pairs)
-        if partition is not None and not (isinstance(partition, int) and 0 <= partition < 2**31):
-            raise InvalidEvent(f"partition {partition!r} is not a number from 0")
+        if partition is not None and not (type(partition) is int and 0 <= partition < 2**31):
+            raise InvalidEvent("partition is not a number from 0 to 2147483647")
         when = 0 if timestamp is None else record_time(timestamp)
         return self._engine.accept(
             target, value, record_key, pairs, id_bytes, -1 if partition is None else partition, when
@@ -382,12 +390,12 @@ class Publisher:
         self._engine.ledger.reject()
         if self._settings.on_reject == "raise":
             raise error
-        self._engine.refusals.record(f"event_id={event_id} topic={topic}: {error}")
+        self._engine.refusals.record(f"event_id={_shown(event_id)} topic={_shown(topic)}: {error}")
         return self._rejected_delivery(error, topic, event_id)
 
     def _rejected_delivery(self, error: PublishError, topic: str | None, event_id: str | None) -> Delivery:
         name = event_id.encode(errors="replace") if isinstance(event_id, str) else b""
-        entry = Delivery(self._engine, str(topic or ""), None, None, None, name)
+        entry = Delivery(self._engine, topic if isinstance(topic, str) else "", None, None, None, name)
         entry.handed = entry.ended = True
         entry._failure = Refused(type(error), error.args[0] if error.args else "")
         entry.state = State.REJECTED
@@ -402,6 +410,11 @@ def _settings(settings: Settings | None, overrides: dict[str, Any], *, needs_bro
             overrides.setdefault("brokers", ["in-memory.invalid:9092"])
         return Settings(**overrides)
     return settings.with_overrides(**overrides) if overrides else settings
+
+
+def _shown(name: object) -> str:
+    """A name that was perhaps what is wrong, on one line of a log."""
+    return name if isinstance(name, str) and name.isprintable() and len(name) < 250 else repr(name)[:250]
 
 
 def _as_bytes(value: object) -> bytes:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import atexit
+import os
 import sys
 import time
 from typing import Any
 
 from tidings.publishing.engine import Engine
 from tidings.publishing.threads import native_rlock
+from tidings.publishing.transport import Transport
 from tidings.states import CloseReport, Terms
 
 _HAND_OVER = 1.0
@@ -30,10 +32,16 @@ class Closer:
         self._timeout = timeout
         self._turn = native_rlock()
         self._report: CloseReport | None = None
+        self._stopped = False
+        self._watching = False
         self._finalizer: Any = None
+        self._pid = os.getpid()
 
     def watch_exit(self) -> None:
         """Close at the exit of this process, also of a multiprocessing child, where atexit does not run."""
+        if self._watching:
+            return
+        self._watching = True
         atexit.register(self._at_exit)
         if util := sys.modules.get("multiprocessing.util"):
             self._finalizer = util.Finalize(None, self._at_exit, exitpriority=100)
@@ -45,15 +53,18 @@ class Closer:
             self._finalizer.cancel()
 
     def _at_exit(self) -> None:
-        self.close(None)
+        if os.getpid() == self._pid:  # a fork's child leaves its parent's engine alone
+            self.close(None)
 
     def close(self, timeout: float | None) -> CloseReport:
         """Close and report. A second call returns the same report; see ``Publisher.close``."""
         engine = self._engine
         engine.gate()
-        if self._turn._is_owned() or engine.is_current_thread:
-            # In a signal handler inside close(), in a callback or on an engine thread: whoever closes
-            # from outside, or the exit of the process, does the rest.
+        if self._report is not None:
+            return self._report
+        if self._turn._is_owned() or engine.is_engine_at_work:
+            # In a signal handler inside close() or inside a report, in a callback or on an engine thread:
+            # whoever closes from outside, or the exit of the process, does the rest.
             return self._terms(0.0)
         with self._turn:
             if self._report is None:
@@ -68,21 +79,34 @@ class Closer:
         self._wait_for_hand_overs()
         pump, transport = engine.pump, engine.transport
         if pump is not None and transport is not None:
-            end = started + timeout
-            while len(transport) and (left := end - time.monotonic()) > 0:
-                engine.attend(left)
-            if len(transport):
-                transport.purge()
-            end = time.monotonic() + _PURGE
-            while len(transport) and (left := end - time.monotonic()) > 0:
-                engine.attend(left)
+            if not self._stopped:  # else a close() before this one got so far, and was interrupted
+                self._deliver(transport, started + timeout)
+                if len(transport):
+                    transport.purge()
+                end = time.monotonic() + _PURGE
+                while len(transport) and engine.failure is None and (left := end - time.monotonic()) > 0:
+                    engine.attend(left)
+            self._stopped = True
             if not pump.stop(_JOIN):
                 engine.logger.warning("the poll thread did not end in time; it is left behind")
         for entry in engine.ledger.open_entries():
             engine.abandon(entry)
+        engine.tell_unwoken()
         engine.losses.flush()
         engine.refusals.flush()
         engine.waking.stop(_JOIN)
+
+    def _deliver(self, transport: Transport, end: float) -> None:
+        """Serve reports until nothing is out, and send again what a signal handler ate the report of."""
+        engine = self._engine
+        while engine.failure is None and (left := end - time.monotonic()) > 0:
+            if len(transport):
+                engine.attend(left)
+            elif any(entry.handed for entry in engine.ledger.open_entries()):
+                engine.resend_unreported()
+                engine.attend(min(left, _NAP))
+            else:
+                return
 
     def _wait_for_hand_overs(self) -> None:
         end = time.monotonic() + _HAND_OVER

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 import time
@@ -57,6 +58,7 @@ class Engine:
         self.logger = logger
         self.transport: Transport | None = None
         self.pump: Pump | None = None
+        self.unwoken: list[Delivery] = []
         self.failure: str | None = None
         self.closed = False
         self._connect = connect
@@ -64,6 +66,7 @@ class Engine:
         self._arrive = self.ledger.arrivals.append
         self._produce: Callable[..., None] = self._start_and_produce
         self._starting = native_rlock()
+        self._connected: tuple[Transport] | None = None
         self._next_sweep = 0.0
         self._deaths = 0
 
@@ -92,7 +95,11 @@ class Engine:
             asked = True
             self._produce(topic, value, key, partition, entry, None, timestamp, headers)
         except BaseException as error:
-            self._not_handed(entry, error, asked, max_block)
+            try:
+                self._not_handed(entry, error, asked, max_block)
+            except BaseException:  # also of a second signal: whatever is left of the entry is the engine's
+                entry.handed = True
+                raise
         entry.handed = True
         return entry
 
@@ -108,15 +115,16 @@ class Engine:
         with self._starting:
             if self.closed:
                 raise self._closed_error()
-            if self.transport is None:
-                transport = self._connect()
-                pump = Pump(transport, self._on_tick, self._on_death)
-                pump.start()
-                self.pump, self.transport = pump, transport
+            if self.transport is None:  # a step at a time: a signal handler may raise after each
+                self._connected = self._connected or (self._connect(),)
+                self.pump = self.pump or Pump(self._connected[0], self._on_tick, self._on_death)
+                self.pump.start()
+                self.transport = self._connected[0]
             if self._produce == self._start_and_produce:
                 self._produce = self.transport.produce
-                if self.closed:  # a signal handler closed it just now
+                if self.closed:  # just now, by a signal handler or another thread: it saw no pump to stop
                     self._produce = self._refuse_closed
+                    self.pump.stop(0)
             return self.transport
 
     def _start_and_produce(
@@ -130,11 +138,7 @@ class Engine:
         timestamp: int,
         headers: list[Pair],
     ) -> None:
-        try:
-            self.start()
-        except BaseException:
-            self.ledger.cancel(entry)
-            raise
+        self.start()
         self._produce(topic, value, key, partition, entry, unused, timestamp, headers)
 
     def _not_handed(
@@ -177,14 +181,13 @@ class Engine:
 
     def _fault_of(self, entry: Delivery, error: BaseException, asked: bool) -> Fault:
         """The transport's own no; anything else is raised, the entry cancelled or accepted first."""
-        if not asked or isinstance(error, PublishError):
+        transport = self.transport
+        if not asked or transport is None or isinstance(error, PublishError):
             self.ledger.cancel(entry)
             raise error
-        fault = None
-        if isinstance(error, Exception) and self.transport is not None:
-            fault = self.transport.refusal(error)
-        if entry.state is State.REJECTED:  # cancelled meanwhile, by close() or a failed start
-            raise self._closed_error() from None if self.closed else error
+        fault = transport.refusal(error) if isinstance(error, Exception) else None
+        if fault is not None and entry.state is State.REJECTED:  # close() gave it up meanwhile
+            raise self._closed_error() from None
         if fault is None:  # a signal handler's: it surfaced once produce() had returned
             entry.handed = True
             raise error
@@ -192,7 +195,7 @@ class Engine:
 
     def _patience(self, max_block: float | None) -> float:
         """How long this call may wait for room: a running event loop never waits, nor who serves reports."""
-        if self.pump is not None and self.pump.is_serving:
+        if self.is_serving:
             return 0.0
         asyncio = sys.modules.get("asyncio")  # not imported: no loop is running
         if asyncio is not None and asyncio._get_running_loop() is not None:
@@ -211,11 +214,30 @@ class Engine:
         self._lose(entry, fault.name(), fault.str())
 
     def _lose(self, entry: Delivery, kafka_error: str, reason: str) -> None:
-        entry._failure = Undelivered(kafka_error, reason, certainty_of(kafka_error), entry.attempts)
-        self.ledger.lose(entry)
-        entry.value = entry.headers = None
-        self.losses.record(f"event_id={entry.event_id} topic={entry.topic} reason={kafka_error} ({reason})")
+        failure = Undelivered(kafka_error, reason, certainty_of(kafka_error), entry.attempts)
+        try:
+            self.ledger.lose(entry, failure)
+            self._tell(entry)
+        except BaseException:  # a signal handler's: the pump makes up for it
+            self.unwoken.append(entry)
+            raise
+
+    def _tell(self, entry: Delivery) -> None:
+        """Log the loss of an entry, once, and wake those who wait for it. May be called again."""
+        why = entry._failure
+        if isinstance(why, Undelivered) and entry.headers is not None:
+            name = entry.event_id if entry.event_id.isprintable() else repr(entry.event_id)
+            self.losses.record(f"event_id={name} topic={entry.topic} reason={why.kafka_error} ({why.reason})")
+            entry.value = entry.headers = None
         self.waking.wake(entry)
+
+    def tell_unwoken(self) -> None:
+        """Make up for what signal handlers interrupted; they cannot on the pump's thread."""
+        for entry in tuple(self.unwoken):
+            if entry.done():
+                self._tell(entry)
+            with contextlib.suppress(ValueError):  # close() does it too
+                self.unwoken.remove(entry)
 
     def _nudge(self) -> None:
         if self.pump is not None:
@@ -231,6 +253,8 @@ class Engine:
     # -- the pump's tick
 
     def _on_tick(self, now: float) -> None:
+        if self.unwoken:
+            self.tell_unwoken()
         if now < self._next_sweep:
             return
         self._next_sweep = now + SWEEP_EVERY
@@ -238,7 +262,12 @@ class Engine:
         self.silence.tick(now, self.ledger.delivered, idle=self.ledger.is_idle)
         self.losses.tick(now)
         self.refusals.tick(now)
-        if not self.ledger.is_idle and self.pump is not None and not len(self.transport or ()):
+        if not self.ledger.is_idle:
+            self.resend_unreported()
+
+    def resend_unreported(self) -> None:
+        """Once the client is empty, send again what it has never reported on; see below."""
+        if self.pump is not None and self.transport is not None and not len(self.transport):
             self.pump.serve(self._resend_unreported, 0)
 
     def _resend_unreported(self, _: float) -> None:
@@ -247,7 +276,9 @@ class Engine:
         A signal handler that raises inside a report eats it. Whoever calls this has the pump's turn, so no
         report is under way; an entry that is not ``handed`` may still be on its way in.
         """
-        transport = self.start()
+        transport = self.transport
+        if transport is None:
+            return
         unreported = [entry for entry in self.ledger.open_entries() if entry.handed]
         if len(transport):
             return
@@ -267,17 +298,27 @@ class Engine:
                 )
             except Exception as error:
                 fault = transport.refusal(error)
+                if fault is not None and fault.name() == "_QUEUE_FULL":  # publishers were faster: next time
+                    entry.attempts -= 1
+                    return
                 self._lose(entry, fault.name() if fault else "UNKNOWN", fault.str() if fault else repr(error))
 
     def _on_death(self, error: BaseException) -> None:
         """Polling raised: a fatal client error ends the engine at once, a defect at its third time."""
+        if self.failure is not None:
+            return  # said already
         self._deaths += 1
-        fault = self.transport.refusal(error) if self.transport and isinstance(error, Exception) else None
-        self.logger.critical(f"the poll thread stumbled ({self._deaths}): {error!r}", exc_info=error)
+        fault = None
+        if self.transport is not None and isinstance(error, Exception):
+            fault = self.transport.refusal(error)
         if fault is not None or self._deaths >= _LAST_DEATH:
             self.failure = fault.str() if fault else repr(error)
             if not self.closed:
                 self._produce = self._refuse_failed
+        try:
+            self.logger.critical(f"the poll thread stumbled ({self._deaths}): {error!r}", exc_info=error)
+        except Exception as raised:  # a user's logger
+            logging.getLogger("tidings").critical(f"the logger raised {raised!r} for: {error!r}")
 
     # -- the end
 
@@ -298,17 +339,22 @@ class Engine:
         raise PublisherFailed(f"The Kafka client failed: {self.failure}.")
 
     @property
-    def is_current_thread(self) -> bool:
-        """True on a thread of the engine's own: the pump's, or the one that runs callbacks."""
-        return (self.pump is not None and self.pump.is_current) or self.waking.is_current_thread
+    def is_serving(self) -> bool:
+        """True inside a report: nothing can be waited for that other reports bring."""
+        return self.pump is not None and self.pump.is_serving
+
+    @property
+    def is_engine_at_work(self) -> bool:
+        """True inside a report, and on a thread of the engine's own: the pump's, or that of callbacks."""
+        pumping = self.pump is not None and self.pump.is_current
+        return pumping or self.is_serving or self.waking.is_current_thread
 
     def abandon(self, entry: Delivery) -> None:
         """End an entry at close: lost when the client had it, refused when it never got there."""
         if entry.handed:
             self._lose(entry, "_PURGE_INFLIGHT", "given up at close()")
         else:
-            entry._failure = Refused(PublisherClosed, "The publisher was closed.")
-            self.ledger.cancel(entry)
+            self.ledger.cancel(entry, Refused(PublisherClosed, "The publisher was closed."))
             self.waking.wake(entry)
 
     def stats(self) -> Stats:

@@ -61,6 +61,8 @@ class Keeper(Protocol):
 
     ledger: Ledger
     waking: Waking
+    unwoken: list[Delivery]
+    """Entries that ended while a signal handler raised: those who wait may not know yet."""
 
     def undelivered(self, entry: Delivery, fault: Fault) -> None:
         """librdkafka reported that the record was not delivered."""
@@ -112,7 +114,11 @@ class Delivery(msgspec.Struct, gc=False, eq=False, weakref=False):
             self.ended = True
             self.state = DELIVERED
             if self._waiters is not None:
-                keeper.waking.wake(self)
+                try:
+                    keeper.waking.wake(self)
+                except BaseException:  # a signal handler's: the pump makes up for it
+                    keeper.unwoken.append(self)
+                    raise
         else:
             keeper.undelivered(self, fault)
 
@@ -125,6 +131,9 @@ class Delivery(msgspec.Struct, gc=False, eq=False, weakref=False):
     def error(self) -> DeliveryError | PublishError | None:
         """Why it failed, as a new exception, or None."""
         return None if self._failure is None else self._failure.error(self)
+
+    def __repr__(self) -> str:
+        return f"<Delivery {self.event_id!r} for {self.topic!r}: {self.state}>"
 
     def done(self) -> bool:
         """True once the state is no longer ``accepted``."""

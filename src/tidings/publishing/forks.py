@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import weakref
 from typing import Protocol
@@ -14,6 +15,7 @@ class Forkable(Protocol):
         """Replace whatever the child cannot use; returns what must never be freed in the child."""
 
 
+_logger = logging.getLogger("tidings.publisher")
 _watched: weakref.WeakSet[Forkable] = weakref.WeakSet()
 _leaked: list[object] = []
 """Clients of parent processes. Freeing one closes it, and closing an inherited client hangs."""
@@ -26,7 +28,10 @@ def watch(forkable: Forkable) -> None:
 
 def _in_child() -> None:
     for forkable in list(_watched):
-        _leaked.append(forkable.after_fork())
+        try:
+            _leaked.append(forkable.after_fork())
+        except Exception:  # the others must start afresh all the same
+            _logger.exception(f"{forkable!r} could not start afresh after a fork")
 
 
 os.register_at_fork(after_in_child=_in_child)

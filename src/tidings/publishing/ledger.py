@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from tidings.publishing.entry import Delivery
+from tidings.publishing.entry import Delivery, Failure
 from tidings.publishing.threads import native_rlock
 from tidings.states import State
 
@@ -29,17 +29,20 @@ class Ledger:
         self._rejected = 0
         self._lock = native_rlock()  # re-entrant: a signal handler may close() inside any of this
 
-    def cancel(self, entry: Delivery) -> None:
-        """Take an entry back that the caller was refused: it was never accepted."""
+    def cancel(self, entry: Delivery, failure: Failure | None = None) -> None:
+        """Take an entry back that the caller was refused, once: it was never accepted."""
         with self._lock:
-            entry.ended = True
-            entry.state = State.REJECTED
-            self._cancelled += 1
+            if not entry.ended:
+                entry._failure = failure
+                entry.ended = True
+                entry.state = State.REJECTED
+                self._cancelled += 1
 
-    def lose(self, entry: Delivery) -> None:
+    def lose(self, entry: Delivery, failure: Failure) -> None:
         """End an entry that will not be delivered, once."""
         with self._lock:
             if not entry.ended:
+                entry._failure = failure
                 entry.ended = True
                 entry.state = State.LOST
                 self.lost += 1
@@ -58,17 +61,27 @@ class Ledger:
     def accepted(self) -> int:
         """How many entries were accepted, those being handed over at this moment among them."""
         with self._lock:
-            return self._swept + len(self.arrivals) - self._cancelled
+            while True:
+                swept, cancelled = self._swept, self._cancelled
+                accepted = swept + len(self.arrivals) - cancelled
+                if swept == self._swept:  # else a signal handler has swept in between
+                    return accepted
 
     def sweep(self) -> None:
         """Forget what has ended. Entries arrive and end at 400k/s: this is a loop of 0.03 µs for each."""
         with self._lock:
-            count = len(self.arrivals)
-            # No call in the next three lines: a signal handler that raises cannot come between them.
+            while True:
+                swept, count = self._swept, len(self.arrivals)
+                if swept == self._swept:  # else a signal handler has swept in between
+                    break
+            # No call from there through the next three lines: no signal handler can come between them.
             self._open += self.arrivals[:count]
             self._swept += count
             del self.arrivals[:count]
-            self._open = [entry for entry in self._open if not entry.ended]
+            opened = self._open
+            still = [entry for entry in opened if not entry.ended]
+            if self._open is opened:  # else a signal handler has swept in between, and knows more
+                self._open = still
 
     def open_entries(self) -> list[Delivery]:
         """Every entry that has not ended, in the order of arrival."""

@@ -19,6 +19,7 @@ _QUIET_POLL = 0.05
 _BUSY_NAP = 0.02
 _WANTED_NAP = 0.0005
 _TURN_NAP = 0.002
+_STUMBLE_NAP = 0.05
 
 
 class Pump:
@@ -59,17 +60,25 @@ class Pump:
         """
         if self.is_serving:  # a signal handler that publishes, inside a report
             return False
+        turn = self._turn
         try:
-            if not self._turn.acquire(blocking=False):
+            if not turn.acquire(blocking=False):
                 return False
+        except BaseException:  # it came with the turn in hand, or without
+            try:  # noqa: SIM105 - suppress() would be a call, and a chance for the next signal
+                turn.release()
+            except RuntimeError:
+                pass
+            raise
+        # From here to the release nothing is called that could let a signal handler in between.
+        try:
             poll(timeout)
         except Exception as error:
             if self._transport.refusal(error) is None:
                 raise
             self._failed(error)
         finally:
-            if self._turn._is_owned():
-                self._turn.release()
+            turn.release()
         return True
 
     def nudge(self) -> None:
@@ -109,4 +118,5 @@ class Pump:
                     self._alarm.acquire(timeout=_TURN_NAP)  # flush() or close() is polling
             except BaseException as error:
                 self._failed(error)
+                self._alarm.acquire(timeout=_STUMBLE_NAP)
         self._transport.close()

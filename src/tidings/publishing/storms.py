@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 
 from tidings.publishing.threads import native_rlock
 
@@ -29,7 +30,7 @@ class Storm:
             self._named += named
             self._unnamed += not named
         if named:
-            self._logger.log(self._level, f"{self._kind}: {line}")
+            self._log(line)
 
     def tick(self, now: float) -> None:
         """Say what has not been said, once the window is over."""
@@ -42,4 +43,13 @@ class Storm:
         with self._lock:
             unnamed, self._unnamed, self._named = self._unnamed, 0, 0
         if unnamed:
-            self._logger.log(self._level, f"{self._kind}: {unnamed} more, not named one by one")
+            self._log(f"{unnamed} more, not named one by one")
+
+    def _log(self, line: str) -> None:
+        try:
+            self._logger.log(self._level, f"{self._kind}: {line}")
+        except Exception as error:
+            if threading.current_thread() is threading.main_thread():
+                raise  # perhaps a signal handler's
+            # A user's logger: what it does is no reason to stop serving reports.
+            logging.getLogger("tidings").error(f"the logger raised {error!r} for: {self._kind}: {line}")

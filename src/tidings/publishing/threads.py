@@ -13,6 +13,7 @@ from importlib import import_module
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+_ENDED = -1
 _SHORTEST_NAP = 0.001
 _LONGEST_NAP = 0.02
 
@@ -51,19 +52,32 @@ class NativeThread:
         self._target = target
         self._name = name
         self._ended = native_lock()
+        self._once = native_lock()
         self._ident: int | None = None
 
     def start(self) -> None:
-        """Start it. Raises RuntimeError when no thread can be made."""
-        self._ended.acquire()
-        _original("_thread", "start_new_thread")(self._run, ())
+        """Start it, once. Raises RuntimeError when no thread can be made.
+
+        May be called again when a signal handler raised in here: a second thread ends at once.
+        """
+        self._ended.acquire(blocking=False)
+        if self._ident is None:
+            _original("_thread", "start_new_thread")(self._run, ())
 
     def _run(self) -> None:
+        if not self._once.acquire(blocking=False):
+            return
         self._ident = _original("_thread", "get_ident")()
         try:
             self._target()
         finally:
+            self._ident = _ENDED  # the next thread may get the same number
             self._ended.release()
+
+    @property
+    def has_begun(self) -> bool:
+        """True once the thread runs, and after its end."""
+        return self._ident is not None
 
     @property
     def is_current(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import weakref
 from collections import deque
@@ -18,7 +19,11 @@ if TYPE_CHECKING:
 
 
 class Waking:
-    """All waiting of one engine. An entry has a list of waiters only once somebody waits for it."""
+    """All waiting of one engine. An entry has a list of waiters only once somebody waits for it.
+
+    A waiter is called at least once, and a second time does no harm: a signal handler may raise while one
+    is called, and then they all are called again.
+    """
 
     def __init__(self, nudge: Callable[[], None], logger: logging.Logger) -> None:
         self._nudge = nudge
@@ -32,14 +37,19 @@ class Waking:
     def wait(self, entry: Delivery, timeout: float | None) -> None:
         """Block until ``entry`` is done; TimeoutError otherwise."""
         self._refuse_inherited()
-        arrived = native_lock()
-        arrived.acquire()
-        self._add(entry, arrived.release)
+        gate = native_lock()
+        gate.acquire()
+
+        def arrived() -> None:
+            with contextlib.suppress(RuntimeError):  # called before
+                gate.release()
+
         try:
-            if not acquire(arrived, timeout):
+            self._add(entry, arrived)
+            if not acquire(gate, timeout):
                 raise TimeoutError(f"{entry.event_id} is not settled after {timeout} s; it stays accepted")
         finally:
-            self._discard(entry, arrived.release)
+            self._discard(entry, arrived)
 
     def future(self, entry: Delivery) -> Generator[Any, None, None]:
         """Suspend the running task until ``entry`` is done."""
@@ -47,9 +57,7 @@ class Waking:
 
         self._refuse_inherited()
         loop = asyncio.get_running_loop()
-        waker = self._loops.get(loop)
-        if waker is None:
-            waker = self._loops.setdefault(loop, _LoopWaker(loop))
+        waker = self._loops.get(loop) or self._add_loop(loop)
         future = loop.create_future()
 
         def arrived() -> None:
@@ -65,14 +73,14 @@ class Waking:
     def notify(self, entry: Delivery, fn: Callable[[Delivery], object]) -> None:
         """Have ``fn(entry)`` called on the notify thread once ``entry`` is done."""
         self._refuse_inherited()
-        self._add(entry, lambda: self._notifier.put(entry, fn))
+        callback = Callback(entry, fn)
+        self._add(entry, lambda: self._notifier.put(callback))
 
     def wake(self, entry: Delivery) -> None:
-        """Call the waiters of an entry that is done, each once."""
-        with self._lock:
-            waiters, entry._waiters = entry._waiters, None
-        for call in waiters or ():
+        """Call the waiters of an entry that is done. Whoever waits from now on sees that it is."""
+        for call in tuple(entry._waiters or ()):  # a copy: who was woken takes his own away
             call()
+        entry._waiters = None
 
     @property
     def is_current_thread(self) -> bool:
@@ -85,21 +93,31 @@ class Waking:
 
     def _add(self, entry: Delivery, call: Callable[[], None]) -> None:
         with self._lock:
-            if entry._waiters is None:
+            waiters = entry._waiters
+            if waiters is None:
                 entry._waiters = [call]
             else:
-                entry._waiters.append(call)
+                waiters.append(call)
         # The report sets the state before it reads the waiters, and here it is the other way round:
         # one of the two sees the other.
         if entry.done():
-            self.wake(entry)
+            call()
+            self._discard(entry, call)
         else:
             self._nudge()
 
     def _discard(self, entry: Delivery, call: Callable[[], None]) -> None:
         with self._lock:
-            if entry._waiters is not None and call in entry._waiters:
-                entry._waiters.remove(call)
+            waiters = entry._waiters
+            if waiters is not None and call in waiters:
+                waiters.remove(call)
+
+    def _add_loop(self, loop: asyncio.AbstractEventLoop) -> _LoopWaker:
+        with self._lock:
+            for known in list(self._loops):
+                if known.is_closed():  # futures that its end caught between two stops would keep it alive
+                    del self._loops[known]
+            return self._loops.setdefault(loop, _LoopWaker(loop))
 
     def _refuse_inherited(self) -> None:
         if self.inherited:
@@ -119,16 +137,21 @@ class _LoopWaker:
 
     def wake(self, future: asyncio.Future[None]) -> None:
         self._settled.append(future)
-        if not self._armed:
-            self._armed = True
-            loop = self._loop()
-            if loop is None or loop.is_closed():
-                self._settled.clear()  # nobody can be waiting on a closed loop
-                return
-            try:
-                loop.call_soon_threadsafe(self._drain)
-            except RuntimeError:  # it closed just now
-                self._settled.clear()
+        if self._armed:
+            return
+        loop = self._loop()
+        if loop is None or loop.is_closed():
+            self._settled.clear()  # nobody can be waiting on a closed loop
+            return
+        self._armed = True
+        try:
+            loop.call_soon_threadsafe(self._drain)
+        except RuntimeError:  # it closed just now
+            self._settled.clear()
+            self._armed = False
+        except BaseException:  # a signal handler's: perhaps nobody drains
+            self._armed = False
+            raise
 
     def _drain(self) -> None:
         self._armed = False
@@ -138,37 +161,68 @@ class _LoopWaker:
                 future.set_result(None)
 
 
+class Callback:
+    """One user's callback for one entry, to be called once."""
+
+    __slots__ = ("called", "entry", "fn")
+
+    def __init__(self, entry: Delivery, fn: Callable[[Delivery], object]) -> None:
+        self.entry = entry
+        self.fn = fn
+        self.called = False
+
+
 class Notifier:
-    """The notify thread: runs users' callbacks, so that one that blocks or raises harms no delivery."""
+    """The notify thread: runs users' callbacks, so that one that blocks or raises harms no delivery.
+
+    It starts with the first callback, also with the first one after ``stop``.
+    """
 
     def __init__(self, logger: logging.Logger) -> None:
-        self._calls: SimpleQueue[tuple[Delivery, Callable[[Delivery], object]] | None] = native_queue()
+        self._calls: SimpleQueue[Callback | None] = native_queue()
         self._logger = logger
         self._lock = native_rlock()
         self._thread: NativeThread | None = None
 
-    def put(self, entry: Delivery, fn: Callable[[Delivery], object]) -> None:
-        self._calls.put((entry, fn))
-        if self._thread is None:
-            with self._lock:
-                if self._thread is None:
-                    thread = NativeThread(self._run, "tidings-notify")
-                    thread.start()
-                    self._thread = thread
+    def put(self, callback: Callback) -> None:
+        self._calls.put(callback)
+        thread = self._thread
+        if thread is None or not thread.has_begun:
+            self._start()
 
     def stop(self, timeout: float) -> None:
-        if self._thread is not None:
+        thread = self._thread
+        if thread is not None:
             self._calls.put(None)
-            self._thread.join(timeout)
+            thread.join(timeout)
 
     @property
     def is_current_thread(self) -> bool:
-        return self._thread is not None and self._thread.is_current
+        thread = self._thread
+        return thread is not None and thread.is_current
+
+    def _start(self) -> None:
+        with self._lock:
+            if self._thread is None:
+                self._thread = NativeThread(self._run, "tidings-notify")
+            try:
+                self._thread.start()
+            except RuntimeError as error:
+                self._logger.error(f"done-callbacks cannot be called: {error}")
 
     def _run(self) -> None:
-        while (call := self._calls.get()) is not None:
-            entry, fn = call
-            try:
-                fn(entry)
-            except BaseException:  # a callback's SystemExit must not silence the others
-                self._logger.exception(f"a done-callback of {entry.event_id} raised")
+        while (callback := self._calls.get()) is not None:
+            if not callback.called:
+                callback.called = True
+                self._call(callback)
+            del callback  # not kept alive until the next one comes
+        self._thread = None
+        if not self._calls.empty():  # a callback that came behind the stop
+            self._start()
+
+    def _call(self, callback: Callback) -> None:
+        try:
+            callback.fn(callback.entry)
+        except BaseException:  # a callback's SystemExit must not silence the others
+            with contextlib.suppress(Exception):
+                self._logger.exception(f"a done-callback of {callback.entry.event_id} raised")

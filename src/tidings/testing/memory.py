@@ -14,7 +14,8 @@ from confluent_kafka import KafkaError, KafkaException
 
 from tidings.errors import InvalidTopic
 from tidings.events.routing import check_topic
-from tidings.publishing.threads import native_lock, native_queue
+from tidings.publishing import forks
+from tidings.publishing.threads import native_queue, native_rlock
 from tidings.publishing.transport import Report
 from tidings.states import Health, HealthStatus
 
@@ -79,10 +80,11 @@ class InMemoryTransport:
         self._held: deque[_Taken] = deque()
         self._faults: deque[KafkaError] = deque()
         self._offsets: dict[tuple[str, int], int] = {}
-        self._out = 0
+        self._serving = 0
         self._up = True
         self._closed = False
-        self._lock = native_lock()
+        self._lock = native_rlock()
+        forks.watch(self)
 
     # -- for tests
 
@@ -131,9 +133,8 @@ class InMemoryTransport:
         at = partition if partition >= 0 else zlib.crc32(key or b"") % self.partitions
         taken = _Taken(topic, value, key, at, report, timestamp or time.time_ns() // 1_000_000, headers)
         with self._lock:
-            if self._out >= self.queue_messages:
+            if len(self) >= self.queue_messages:
                 raise BufferError("Local: Queue full")
-            self._out += 1
             if self._up:
                 self._deliver(taken)
             else:
@@ -152,34 +153,33 @@ class InMemoryTransport:
         try:
             taken = self._reports.get(timeout=timeout) if timeout else self._reports.get_nowait()
             while True:
-                try:
-                    taken.report(taken.fault, taken)
-                finally:  # a report that raises is spent all the same, as librdkafka's are
-                    with self._lock:
-                        self._out -= 1
+                self._serving = 1
+                taken.report(taken.fault, taken)
                 served += 1
                 taken = self._reports.get_nowait()
         except Empty:
             return served
+        finally:  # a report that raises is spent all the same, as librdkafka's are
+            self._serving = 0
 
     def flush(self, timeout: float) -> int:
         end = time.monotonic() + timeout
-        while self._out and (left := end - time.monotonic()) > 0:
+        while len(self) and (left := end - time.monotonic()) > 0:
             self.poll(left)
-        return self._out
+        return len(self)
 
     def purge(self) -> None:
         with self._lock:
             while self._held:
-                taken = self._held.popleft()
+                taken = self._held[0]
                 taken.fault = KafkaError(KafkaError._PURGE_QUEUE)
-                self._reports.put(taken)
+                self._reports.put(self._held.popleft())
 
     def close(self) -> None:
         self._closed = True
 
     def __len__(self) -> int:
-        return self._out
+        return len(self._held) + self._reports.qsize() + self._serving
 
     def health(self, timeout: float) -> Health:
         if self._up:
@@ -189,6 +189,15 @@ class InMemoryTransport:
         return Health(
             status=HealthStatus.UNHEALTHY, cause="refused", message="The in-memory transport is down."
         )
+
+    def after_fork(self) -> object:
+        """In a forked child: what was on its way is the parent's; the records so far stay to be seen."""
+        inherited = (self._lock, self._reports, self._held)
+        self._lock = native_rlock()
+        self._reports = native_queue()
+        self._held = deque()
+        self._serving = 0
+        return inherited
 
     # -- within
 

@@ -9,7 +9,8 @@ import subprocess
 from collections.abc import Iterator
 
 import pytest
-from processes import is_alive, start_python, wait_until
+
+from support.processes import is_alive, start_python, wait_until
 
 START = """if True:
     import json, os, subprocess, sys, threading, time

@@ -6,14 +6,14 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from tidings.testing.errors import RealKafkaError
 from tidings.testing.kafkaadmin import KafkaTopics, admin_client, nodes_seen
 from tidings.testing.kafkahome import KafkaHome
 from tidings.testing.kafkanode import KafkaNode, tail
 
-Settings = dict[str, str | bool]
+Settings = dict[str, Any]  # any, so that Publisher(**settings) passes a type checker
 
 _RECORDER = 1  # the node that writes the class archive, where there is none yet
 

@@ -21,8 +21,8 @@ _CAUSE_FRESH = 60.0
 class KafkaClient:
     """Owns one Producer. ``produce`` is the Producer's own method: nothing stands on the hot path.
 
-    librdkafka's log goes to ``tidings.kafka`` at DEBUG; a cause of trouble is one WARNING, until another
-    comes or it has been quiet for a minute.
+    librdkafka's log goes to ``tidings.kafka`` at DEBUG; each cause of trouble is one WARNING, until all
+    have been quiet for a minute.
     """
 
     def __init__(self, settings: Settings, logger: logging.Logger) -> None:
@@ -30,6 +30,7 @@ class KafkaClient:
         self._logger = logger
         self._complaint: tuple[str, str] | None = None
         self._complained = 0.0
+        self._said: set[str] = set()
         config = client_config(settings) | {"error_cb": self._on_error, "logger": _librdkafka_log()}
         self._producer = Producer(config)
         self.produce: Callable[..., None] = self._producer.produce
@@ -78,13 +79,15 @@ class KafkaClient:
 
     def _on_error(self, error: KafkaError) -> None:
         """librdkafka's error_cb: names a cause, decides nothing."""
-        name, known = error.name(), self._fresh_complaint()
+        name = error.name()
+        if self._fresh_complaint() is None:
+            self._said.clear()
         self._complained = time.monotonic()
-        if name == "_ALL_BROKERS_DOWN" and known is not None:
-            return  # says less than what came before it
-        if known is None or known[0] != name:
+        if name != "_ALL_BROKERS_DOWN" or self._complaint is None:  # it says less than any other
+            self._complaint = (name, error.str())
+        if name not in self._said:
+            self._said.add(name)
             self._logger.warning(f"Kafka client: {name}: {error.str()}")
-        self._complaint = (name, error.str())
 
     def _fresh_complaint(self) -> tuple[str, str] | None:
         return self._complaint if time.monotonic() - self._complained < _CAUSE_FRESH else None

@@ -116,7 +116,6 @@ class Story:
         env |= {
             "KAFKA_BROKERS": brokers,
             "KAFKA_SERVICE": "users",
-            "KAFKA_STORE_DIR": str(scratch / "store"),
             "KAFKA_CLOSE_TIMEOUT": "2s",
         }
         with socket.create_server(("127.0.0.1", 0), backlog=128) as listening:

@@ -16,7 +16,7 @@ class DiscardingEngine(Engine):
     """Deliveries settle at once as ``discarded``. Events are still checked, so that tests mean something."""
 
     def __init__(self, *, logger: logging.Logger) -> None:
-        super().__init__(_no_transport, max_block=0.0, logger=logger)
+        super().__init__(no_transport, max_block=0.0, logger=logger)
         self._discarded = 0
         self._counting = native_rlock()
 
@@ -44,5 +44,6 @@ class DiscardingEngine(Engine):
         return Stats(discarded=self._discarded, rejected=self.ledger.rejected, is_closed=self.closed)
 
 
-def _no_transport() -> Transport:
+def no_transport() -> Transport:
+    """Never called: a disabled publisher connects to nothing."""
     raise AssertionError("a disabled publisher has no transport")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -24,7 +24,7 @@ from tidings.publishing import forks
 from tidings.publishing.batch import Batch
 from tidings.publishing.closing import Closer
 from tidings.publishing.contracts import Sender, TopicSender
-from tidings.publishing.discarding import DiscardingEngine
+from tidings.publishing.discarding import DiscardingEngine, no_transport
 from tidings.publishing.engine import Engine
 from tidings.publishing.entry import Delivery, Refused
 from tidings.publishing.plans import Plan, Plans
@@ -63,11 +63,11 @@ class Publisher:
     ) -> None:
         self._settings = _settings(settings, overrides, needs_brokers=transport is None)
         self._logger = logger or logging.getLogger("tidings.publisher")
-        self._given_transport = transport
         self._router = Router(self._settings.topic, self._settings.topic_map, self._settings.topics)
         self._plans = Plans(self._router, self._settings.service, self._settings.version)
         self._made: dict[object, Plan] = {}
         self._max_bytes = self._settings.max_event_bytes
+        self._make_transport = self._transport_maker(transport)
         self._start_afresh()
         forks.watch(self)
 
@@ -338,11 +338,17 @@ class Publisher:
 
     def _connect(self) -> Transport:
         self._closer.watch_exit()
-        if self._given_transport is not None:
-            return self._given_transport
+        return self._make_transport()
+
+    def _transport_maker(self, given: Transport | None) -> Callable[[], Transport]:
+        """How the engine gets its transport; imported here and now, so that the first event need not wait."""
+        if given is not None:
+            return lambda: given
+        if not self._settings.enabled:
+            return no_transport
         from tidings.kafka.client import KafkaClient  # noqa: PLC0415 - confluent_kafka costs 60 ms to import
 
-        return KafkaClient(self._settings, self._logger)
+        return lambda: KafkaClient(self._settings, self._logger)
 
     def _plan(self, kind: object, cls: type, event_type: str | None) -> Plan:
         made = self._made  # the one that was valid before: a mapping set meanwhile replaces it

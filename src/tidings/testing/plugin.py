@@ -91,10 +91,9 @@ def pytest_runtest_teardown(item: pytest.Item) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say how many tests were skipped for want of a real Kafka: without -rs, pytest gives no reasons."""
-    reasons = [str(report.longrepr) for report in terminalreporter.stats.get("skipped", [])]
-    missing = [reason for reason in reasons if _MISSING in reason]
+    skipped = [report.longrepr for report in terminalreporter.stats.get("skipped", [])]
+    reasons = [str(where[2]) if isinstance(where, tuple | list) else str(where) for where in skipped]
+    missing = [reason[reason.index(_MISSING) :] for reason in reasons if _MISSING in reason]
     if missing:
-        line = (
-            f"tidings: {len(missing)} tests skipped, {missing[0][missing[0].index(_MISSING) :].rstrip(')')}"
-        )
+        line = f"tidings: {len(missing)} tests skipped, {missing[0]}"
         terminalreporter.write_line(line, yellow=True, bold=True)

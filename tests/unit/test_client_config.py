@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -18,12 +17,6 @@ from tidings.settings.naming import CONTEXTS
 from tidings.testing.certificates import Certificates, make_certificates
 
 NOBODY = "127.0.0.1:1"
-
-
-@pytest.fixture(autouse=True)
-def _no_kafka_variables(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in os.environ if name.upper().startswith("KAFKA_")]:
-        monkeypatch.delenv(name)
 
 
 @pytest.fixture(scope="module")

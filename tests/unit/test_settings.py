@@ -7,7 +7,6 @@ import datetime
 import json
 import logging
 import math
-import os
 import pickle
 import re
 from collections.abc import Callable
@@ -28,12 +27,6 @@ from tidings.settings import Settings
 from tidings.settings.values import addresses, seconds, size, topic_name
 
 SECRET = "hunter2-do-not-show"
-
-
-@pytest.fixture(autouse=True)
-def _no_kafka_variables(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in os.environ if name.upper().startswith("KAFKA_")]:
-        monkeypatch.delenv(name)
 
 
 def made(**overrides: Any) -> Settings:

@@ -56,7 +56,7 @@ class Probe:
         try:
             self._shake(trusting_context(), self._deadline).close()
         except ssl.SSLError as error:
-            return cause_of(error, certificate_given=False) is not None
+            return cause_of(error, certificate_given=False) not in {Cause.CLOSED, None}
         except OSError:
             return False
         return True
@@ -79,21 +79,31 @@ class Probe:
                 return self._authentication(stream, context)
             except NotKafkaError as error:
                 return self._told(Cause.NOT_KAFKA, str(error))
-            except EOFError:
-                return self._told(Cause.CLOSED, "after TLS was agreed")
-            except OSError as error:  # in TLS 1.3 a client's certificate is refused only now
-                return self._tls_failure(error)
+            except TimeoutError:
+                return self._told(Cause.TIMEOUT, _SILENT)
+            except (EOFError, OSError):
+                pass  # in TLS 1.3 a client's certificate is refused only now
+        return self._refusal(context)
+
+    def _refusal(self, context: ssl.SSLContext) -> Diagnosis:
+        """Why it closed after the handshake. What it says is lost if we send something: so listen only."""
+        try:
+            with self._shake(context, self._deadline) as stream:
+                stream.recv(1)
+        except ssl.SSLError as error:
+            return self._tls_failure(error)
+        except OSError:
+            pass  # it says nothing, or closes the hard way
+        return self._told(Cause.CLOSED, "after TLS was agreed; it may want a client certificate")
 
     def _tls_failure(self, error: OSError) -> Diagnosis:
-        if isinstance(error, ssl.SSLError):
-            cause = cause_of(error, certificate_given=self._settings.ssl_cert is not None)
-            words = getattr(error, "verify_message", None) or (error.reason or "").replace("_", " ").lower()
-            return self._told(cause or Cause.TLS_FAILED, words)
-        return (
-            self._told(Cause.TIMEOUT, _SILENT)
-            if isinstance(error, TimeoutError)
-            else self._told(Cause.CLOSED)
-        )
+        if isinstance(error, TimeoutError):
+            return self._told(Cause.TIMEOUT, _SILENT)
+        if not isinstance(error, ssl.SSLError):
+            return self._told(Cause.CLOSED)
+        cause = cause_of(error, certificate_given=self._settings.ssl_cert is not None) or Cause.TLS_FAILED
+        words = getattr(error, "verify_message", None) or (error.reason or "").replace("_", " ").lower()
+        return self._told(cause, "" if cause is Cause.CLOSED else words)
 
     def _without_tls(self, found: Diagnosis) -> Diagnosis:
         try:

@@ -36,9 +36,11 @@ _CERTIFICATE_ALERTS = (
     "UNSUPPORTED_CERTIFICATE",
     "UNKNOWN_CA",
     "ACCESS_DENIED",
-    "HANDSHAKE_FAILURE",
+    "DECRYPT_ERROR",  # signed by another CA of the same name
 )
 """Alerts by which a broker says no to the client certificate, or to its absence."""
+
+_MISSING_IN_TLS_1_2 = "HANDSHAKE_FAILURE"
 
 
 def context_of(settings: Settings) -> ssl.SSLContext:
@@ -66,19 +68,21 @@ def trusting_context() -> ssl.SSLContext:
 
 
 def cause_of(error: ssl.SSLError, *, certificate_given: bool) -> Cause | None:
-    """What a TLS error means; None when it does not even say that the other side speaks TLS."""
+    """What a TLS error means; CLOSED or None when it does not say that the other side speaks TLS."""
+    if isinstance(error, ssl.SSLEOFError):
+        return Cause.CLOSED
     if isinstance(error, ssl.SSLCertVerificationError):
         if error.verify_code in _OTHER_NAME:
             return Cause.WRONG_HOST_NAME
         return Cause.EXPIRED_CERTIFICATE if error.verify_code in _EXPIRED else Cause.UNTRUSTED_CERTIFICATE
     reason = error.reason or ""
-    if "ALERT" in reason:
-        if any(alert in reason for alert in _CERTIFICATE_ALERTS):
-            return (
-                Cause.CLIENT_CERTIFICATE_REFUSED if certificate_given else Cause.CLIENT_CERTIFICATE_REQUIRED
-            )
-        return Cause.TLS_FAILED
-    return None
+    if "ALERT" not in reason:
+        return None
+    if certificate_given:
+        refused = any(alert in reason for alert in _CERTIFICATE_ALERTS)
+        return Cause.CLIENT_CERTIFICATE_REFUSED if refused else Cause.TLS_FAILED
+    missing = any(alert in reason for alert in (*_CERTIFICATE_ALERTS, _MISSING_IN_TLS_1_2))
+    return Cause.CLIENT_CERTIFICATE_REQUIRED if missing else Cause.TLS_FAILED
 
 
 def _load_ca(context: ssl.SSLContext, location: Path | None, pem: object) -> None:

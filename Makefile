@@ -5,7 +5,7 @@ BIN := .venv/bin
 BROKER ?= embedded
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: setup demo test test-kafka test-cluster bench lint constraints clean
+.PHONY: setup demo test test-kafka test-cluster bench lint docs constraints clean
 
 setup: .venv/.ready
 
@@ -33,13 +33,17 @@ test-cluster: setup
 	$(PYTEST) tests/cluster
 
 bench: setup
-	$(BIN)/python benchmarks/publish.py
+	$(BIN)/python -m benchmarks.publish
 
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# The pages that are written from the code.
+docs: setup
+	$(BIN)/python -m tools.configuration
 
 # Pins every dependency, with hashes and for every supported platform. Needs uv.
 constraints:

@@ -67,6 +67,7 @@ def _pydantic_encoder(cls: type) -> Encode:
     from pydantic_core import PydanticSerializationError  # noqa: PLC0415 - only where models are used
 
     fields = frozenset(field_names(cls) or ())
+    never_none = _never_none(cls)
     # By its configuration a model writes NaN as null, as the word NaN, which is no JSON, or as a string.
     how: object = cls.model_config.get("ser_json_inf_nan", "null")  # type: ignore[attr-defined]
 
@@ -80,14 +81,34 @@ def _pydantic_encoder(cls: type) -> Encode:
             raise InvalidEvent(f"{cls.__qualname__}: {error}") from None
         except REFUSALS as error:
             raise unencodable(payload, error) from None
-        if not fields <= payload.__dict__.keys():
-            missing = ", ".join(sorted(fields - payload.__dict__.keys()))
-            raise InvalidEvent(f"{cls.__qualname__}: no value for {missing}")
+        values = payload.__dict__
+        if not fields <= values.keys():
+            raise InvalidEvent(
+                f"{cls.__qualname__}: no value for {', '.join(sorted(fields - values.keys()))}"
+            )
+        if b"null" in data and (wrong := [name for name in never_none if values[name] is None]):
+            raise InvalidEvent(f"{cls.__qualname__}: None is no value for {', '.join(wrong)}")
         if not_finite(data):
             refuse_hidden_nan(payload.model_dump(warnings=False), b"null")
         return data
 
     return encode
+
+
+def _never_none(cls: Any) -> list[str]:
+    """The fields of a model that may not be None: pydantic writes a None without looking."""
+    from pydantic import TypeAdapter, ValidationError  # noqa: PLC0415 - only where models are used
+    from pydantic.errors import PydanticUserError  # noqa: PLC0415
+
+    found = []
+    for name, field in cls.model_fields.items():
+        try:
+            TypeAdapter(field.annotation).validate_python(None)
+        except ValidationError:
+            found.append(name)
+        except (PydanticUserError, NameError, TypeError):  # a type that only the model itself can build
+            continue
+    return found
 
 
 def _exact_type_test(cls: type) -> Callable[[Any], bool]:

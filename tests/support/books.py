@@ -1,0 +1,49 @@
+"""Checking the books: every event taken is in exactly one term."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from support.processes import wait_until
+from tidings import Publisher, Stats
+from tidings.states import Terms
+from tidings.testing.memory import InMemoryTransport
+
+LONG = 60.0
+"""Seconds: the bound of waits that end at once on any machine that is not broken."""
+
+
+def check_books(publisher: Publisher) -> Stats:
+    """The counters at rest: balanced, never negative, and what counting entry by entry says too."""
+    stats, audit = publisher.stats(), publisher.audit()
+    assert audit == stats, "what the counters say is not what the entries say"
+    assert audit.balanced
+    terms = {name: getattr(stats, name) for name in Terms.__struct_fields__}
+    assert min(terms.values()) >= 0, terms
+    return stats
+
+
+def check_closed(publisher: Publisher, timeout: float = LONG) -> Stats:
+    """Close, and check that nothing is left in flight."""
+    report = publisher.close(timeout)
+    stats = check_books(publisher)
+    assert stats.in_flight == report.in_flight == 0
+    assert report.balanced
+    for name in Terms.__struct_fields__:
+        assert getattr(report, name) == getattr(stats, name), name
+    return stats
+
+
+def settle(publisher: Publisher) -> Stats:
+    """Wait until nothing is in flight, as entries and as counters."""
+    assert publisher.flush(LONG)
+    assert wait_until(lambda: publisher.audit().in_flight == 0)
+    return check_books(publisher)
+
+
+def ids_of(transport: InMemoryTransport) -> Counter[str]:
+    """How often each event id is among the delivered records."""
+    ids: Counter[str] = Counter()
+    for record in list(transport.records):
+        ids.update((content or b"").decode() for name, content in record.headers if name == "event_id")
+    return ids

@@ -79,6 +79,8 @@ def kafka(mechanisms: Sequence[str] = (), *, handshakes: bool = True) -> Treat:
     def treat(connection: socket.socket) -> None:
         while True:
             (length,) = struct.unpack(">i", exactly(connection, 4))
+            if length > 65536:  # TLS, read as a length: Kafka closes too
+                return
             request = exactly(connection, length)
             api, _, number, client = struct.unpack_from(">hhih", request)
             if api == 18:

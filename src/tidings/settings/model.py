@@ -35,8 +35,8 @@ class Settings(Sending, Security, Naming, BaseSettings):
         env_prefix="KAFKA_", env_ignore_empty=True, enable_decoding=False, validate_default=False
     )
 
-    def __init__(self, *, _found: Found | None = None, **overrides: Any) -> None:
-        found = gather(type(self), overrides) if _found is None else _found
+    def __init__(self, **overrides: Any) -> None:
+        found = overrides.pop("_found", None) or gather(type(self), overrides)
         wrong: dict[str, str] = {}
         try:
             super().__init__(**found.values)

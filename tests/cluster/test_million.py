@@ -33,16 +33,16 @@ Registry().event("million.counted", topic=_TOPIC, key="key")(Counted)
 
 
 @pytest.mark.timeout(600)
-def test_a_million_events_arrive_once_and_in_order_per_key() -> None:
-    with RealKafka() as kafka:
-        kafka.create_topic(_TOPIC, partitions=_PARTITIONS)
-        with Publisher(brokers=kafka.bootstrap_servers, max_block=60) as publisher:
-            _publish_all(publisher)
-            assert publisher.flush(300)
-            stats = publisher.stats()
-            assert stats == publisher.audit()
-            assert (stats.accepted, stats.delivered, stats.lost) == (1_000_000, 1_000_000, 0)
-        seen, ids = _read_all(kafka.bootstrap_servers)
+def test_a_million_events_arrive_once_and_in_order_per_key(tidings_own_kafka: RealKafka) -> None:
+    brokers = tidings_own_kafka.bootstrap_servers
+    tidings_own_kafka.create_topic(_TOPIC, partitions=_PARTITIONS)
+    with Publisher(brokers=brokers, max_block=60) as publisher:
+        _publish_all(publisher)
+        assert publisher.flush(300)
+        stats = publisher.stats()
+        assert stats == publisher.audit()
+        assert (stats.accepted, stats.delivered, stats.lost) == (1_000_000, 1_000_000, 0)
+    seen, ids = _read_all(brokers)
     assert ids == 1_000_000
     assert len(seen) == (_THREADS + 1) * _KEYS_EACH
     for key, numbers in seen.items():

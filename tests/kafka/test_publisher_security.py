@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +16,9 @@ from tidings.testing.contract import unique_topic
 _WAIT = 60.0
 
 
-@pytest.fixture(scope="module")
-def kafka() -> Iterator[RealKafka]:
-    with RealKafka() as kafka:
-        yield kafka
+@pytest.fixture
+def kafka(tidings_own_kafka: RealKafka) -> RealKafka:
+    return tidings_own_kafka
 
 
 @pytest.fixture

@@ -1,4 +1,7 @@
-"""Brokers for testing services that use tidings. What is named here is public, and loaded when it is used."""
+"""Brokers and an in-memory transport, for testing services that use tidings.
+
+What is named here is public, and loaded when it is used.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ if TYPE_CHECKING:
     from tidings.testing.embedded import EmbeddedBroker
     from tidings.testing.errors import EmbeddedBrokerError, RealKafkaError, RealKafkaUnavailable
     from tidings.testing.kafkaadmin import ExistingKafka
+    from tidings.testing.memory import InMemoryRecord, InMemoryTransport
     from tidings.testing.mockcluster import EmbeddedCluster
     from tidings.testing.realkafka import RealKafka
 
@@ -18,6 +22,8 @@ _HOMES = {
     "EmbeddedBrokerError": "errors",
     "EmbeddedCluster": "mockcluster",
     "ExistingKafka": "kafkaadmin",
+    "InMemoryRecord": "memory",
+    "InMemoryTransport": "memory",
     "RealKafka": "realkafka",
     "RealKafkaError": "errors",
     "RealKafkaUnavailable": "errors",
@@ -28,6 +34,8 @@ __all__ = [
     "EmbeddedBrokerError",
     "EmbeddedCluster",
     "ExistingKafka",
+    "InMemoryRecord",
+    "InMemoryTransport",
     "RealKafka",
     "RealKafkaError",
     "RealKafkaUnavailable",

@@ -1,4 +1,7 @@
-"""The pytest plugin: brokers as fixtures. Every pytest run loads it, so it imports nothing to speak of."""
+"""The pytest plugin: brokers and a publisher as fixtures.
+
+Every pytest run loads it, so it imports nothing to speak of.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,43 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    from tidings import Publisher
     from tidings.testing.embedded import EmbeddedBroker
     from tidings.testing.kafkaadmin import ExistingKafka
+    from tidings.testing.memory import InMemoryRecord, InMemoryTransport
     from tidings.testing.realkafka import RealKafka
+
+pytest.register_assert_rewrite("tidings.testing.contract")
 
 _MISSING = "real Kafka cannot be had"
 _OTHER = "KAFKA_TEST_BROKERS names a Kafka that tests may not break"
 _started = pytest.StashKey[list["RealKafka"]]()
+
+
+@pytest.fixture
+def tidings_transport() -> InMemoryTransport:
+    """What ``tidings_publisher`` publishes to: its ``records``, ``down()``, ``up()``, ``fail()``."""
+    from tidings.testing.memory import InMemoryTransport  # noqa: PLC0415
+
+    return InMemoryTransport()
+
+
+@pytest.fixture
+def tidings_publisher(tidings_transport: InMemoryTransport) -> Iterator[Publisher]:
+    """A publisher in memory, closed after the test; the test fails if its books do not balance then."""
+    from tidings import Publisher  # noqa: PLC0415
+
+    with Publisher(transport=tidings_transport) as publisher:
+        yield publisher
+    stats, audit = publisher.stats(), publisher.audit()
+    if stats != audit or stats.in_flight or not stats.balanced:
+        pytest.fail(f"the publisher's books do not balance: {stats}, counted one by one: {audit}")
+
+
+@pytest.fixture
+def tidings_records(tidings_transport: InMemoryTransport) -> list[InMemoryRecord]:
+    """The records ``tidings_publisher`` has delivered, in order; it grows as the test goes on."""
+    return tidings_transport.records
 
 
 @pytest.fixture

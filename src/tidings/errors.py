@@ -18,7 +18,8 @@ and ``hint``, one line about what to do.
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+import copyreg
+from typing import Any, ClassVar, Literal
 
 Certainty = Literal["not_delivered", "unknown"]
 
@@ -163,6 +164,10 @@ class DeliveryError(TidingsError):
         self.event_id = event_id
         self.topic = topic
         self.letter_id = letter_id
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled and copied with its fields: errors cross process boundaries, in task queues and pools."""
+        return copyreg.__newobj__, (type(self), *self.args), vars(self)  # type: ignore[attr-defined]
 
 
 class ConsumeError(TidingsError):

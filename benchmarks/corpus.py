@@ -1,4 +1,4 @@
-"""What every side sends: distinct login events of about 430 bytes on the wire, keyed by user, with four headers."""
+"""What every side sends: distinct login events of about 430 bytes, keyed by user, with four headers."""
 
 from __future__ import annotations
 

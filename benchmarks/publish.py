@@ -17,9 +17,12 @@ from collections.abc import Sequence
 from benchmarks.latency import SCENES
 from benchmarks.sides import SIDES, SLOW, TOPIC
 from tidings.testing import RealKafka
+from tidings.testing.jars import maven_jars
+from tidings.testing.java import find_java
 
 BASE = "raw confluent-kafka (base)"
 JAVA = "Java ProducerPerformance"
+_TOOLS = ("org.apache.kafka:kafka-clients:4.3.1", "org.apache.kafka:kafka-tools:4.3.1")
 RECORD_SIZE = 430
 _CHILD_TIMEOUT = 600
 
@@ -29,12 +32,12 @@ def main() -> None:
     if options.child:
         print(f"RESULT {_child(options.child, options.brokers, options.events)}")
         return
-    with RealKafka(nodes=1) as kafka:
+    with RealKafka(nodes=1, jvm_options=["-XX:TieredStopAtLevel=4"]) as kafka:
         kafka.create_topic(TOPIC, partitions=6)
         brokers = kafka.bootstrap_servers
         print(
-            f"{os.cpu_count()} cores, {platform.python_implementation()} {platform.python_version()}, "
-            f"broker on the same machine, {options.events:,} events a side and round, {options.rounds} rounds\n"
+            f"{os.cpu_count()} cores shared with the broker, {platform.python_implementation()} "
+            f"{platform.python_version()}, {options.events:,} events a side, {options.rounds} rounds\n"
         )
         if "rates" in options.parts:
             _rates(kafka, options.events, options.rounds)
@@ -48,12 +51,12 @@ def main() -> None:
 def _rates(kafka: RealKafka, events: int, rounds: int) -> None:
     rates: dict[str, list[float]] = {name: [] for name in (*SIDES, JAVA)}
     for turn in range(rounds):
-        for name in rates:
+        for name, measured in rates.items():
             _progress(f"round {turn + 1} of {rounds}: {name}")
             if name == JAVA:
-                rates[name].append(_java(kafka, events))
+                measured.append(_java(kafka, events))
             else:
-                rates[name].append(float(_run(name, kafka.bootstrap_servers, events // SLOW.get(name, 1))))
+                measured.append(float(_run(name, kafka.bootstrap_servers, events // SLOW.get(name, 1))))
     _progress("")
     base = statistics.median(rates[BASE])
     print(f"{'side':32s} {'events/s':>10s} {'to base':>8s}   rounds")
@@ -67,7 +70,8 @@ def _rates(kafka: RealKafka, events: int, rounds: int) -> None:
 def _java(kafka: RealKafka, events: int) -> float:
     """Kafka's own tool: random bytes of the same size, no headers, the same batching."""
     command = [
-        *kafka.tool("org.apache.kafka.tools.ProducerPerformance"),
+        *(str(find_java().path), "-cp", os.pathsep.join(map(str, maven_jars(*_TOOLS)))),
+        "org.apache.kafka.tools.ProducerPerformance",
         *(
             "--topic",
             TOPIC,

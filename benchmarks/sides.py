@@ -1,4 +1,4 @@
-"""The sides of the publishing benchmark: each sends N events, waits for every acknowledgement, tells its rate.
+"""The sides of the publishing benchmark: each sends N events, waits for all acknowledgements, tells its rate.
 
 One warm-up event comes first: the idempotence id costs a pause.
 """
@@ -22,6 +22,12 @@ CONFLUENT = {
     "queue.buffering.max.messages": 100_000,
     "queue.buffering.max.kbytes": 65_536,
     "partitioner": "murmur2_random",
+}
+_FASTSTREAM: dict[str, Any] = {
+    "linger_ms": 5,
+    "enable_idempotence": True,
+    "acks": "all",
+    "compression_type": "snappy",
 }
 TOPIC = "bench"
 
@@ -176,7 +182,7 @@ def faststream_aiokafka(brokers: str, count: int) -> float:
 
 
 async def _faststream(broker: Any, publish: Callable[..., Coroutine[Any, Any, Any]], count: int) -> float:
-    records = [(r.value, r.key, {n: v.decode() for n, v in r.headers}) for r in encoded(count)]
+    records = [(r.value, r.key, {name: _text(v) for name, v in r.headers}) for r in encoded(count)]
     await broker.start()
     await publish(b"warm-up", TOPIC)
     started = clock()
@@ -186,6 +192,10 @@ async def _faststream(broker: Any, publish: Callable[..., Coroutine[Any, Any, An
         await asyncio.gather(*futures)
     await broker.stop()
     return count / (clock() - started)
+
+
+def _text(value: str | bytes | None) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
 
 
 SIDES: dict[str, Callable[[str, int], float]] = {

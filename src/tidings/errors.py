@@ -68,9 +68,7 @@ class InvalidTopic(PublishError, ValueError):
     """Kafka would refuse a topic of this name."""
 
     code = "KAFKA_INVALID_TOPIC"
-    hint = (
-        "Nothing was taken. A topic is 1 to 249 of the characters a-z A-Z 0-9 . _ - and neither '.' nor '..'."
-    )
+    hint = "Nothing was taken. Kafka takes 1 to 249 of a-z A-Z 0-9 . _ - and neither '.' nor '..'."
 
 
 class EventTooLarge(PublishError, ValueError):

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 
 from tidings.errors import InvalidEvent, InvalidTopic
+from tidings.topics import is_topic_name
 
 _MOST_TOPICS = 10_000
-_LEGAL = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 
 
 def check_topic(topic: object) -> str:
-    """Return ``topic`` if Kafka takes it as a name, else raise InvalidTopic.
-
-    The rule is Kafka's own (org.apache.kafka.common.internals.Topic): 1 to 249 of ``a-z A-Z 0-9 . _ -``,
-    and neither ``.`` nor ``..``.
-    """
+    """Return ``topic`` if Kafka takes it as a name, else raise InvalidTopic."""
     if not isinstance(topic, str):
         raise InvalidTopic(f"a topic is a str, not a {type(topic).__qualname__}.")
-    if topic in {"", ".", ".."} or not _LEGAL.fullmatch(topic):
+    if not is_topic_name(topic):
         shown = repr(topic) if len(topic) < 250 else f"{topic[:40]!r}… ({len(topic)} characters)"
         raise InvalidTopic(f"{shown} is not a topic name.")
     return topic

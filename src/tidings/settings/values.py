@@ -13,16 +13,16 @@ from typing import Any
 import durationpy
 from pydantic import ByteSize, TypeAdapter, ValidationError
 
+from tidings.topics import TOPIC_RULE, is_topic_name
+
 _DURATION = re.compile(r"(?:(?:\d+\.?\d*|\.\d+)(?:ns|us|µs|μs|ms|s|m|h|d|w))+", re.ASCII)
 _NUMBER = re.compile(r"\d+\.?\d*|\.\d+", re.ASCII)
-_TOPIC = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 _HOST = re.compile(
     r"[a-zA-Z0-9_]([a-zA-Z0-9_-]*[a-zA-Z0-9_])?(\.[a-zA-Z0-9_]([a-zA-Z0-9_-]*[a-zA-Z0-9_])?)*\.?"
 )
 _IPV6 = re.compile(r"[0-9a-fA-F:.]*:[0-9a-fA-F:.]*(%[a-zA-Z0-9._-]+)?")
 _BYTES: TypeAdapter[ByteSize] = TypeAdapter(ByteSize)
 
-TOPIC_RULE = "Kafka takes 1 to 249 of a-z A-Z 0-9 . _ - and neither '.' nor '..'"
 
 
 def seconds(value: object) -> float:
@@ -109,7 +109,7 @@ def _address_problem(entry: object) -> str | None:
 
 def topic_name(value: object) -> str:
     """A topic, by Kafka's rule. Raises ValueError."""
-    if isinstance(value, str) and _TOPIC.fullmatch(value) and value not in {".", ".."}:
+    if isinstance(value, str) and is_topic_name(value):
         return value
     raise ValueError(f"{shown(value)} is not a topic name; {TOPIC_RULE}")
 

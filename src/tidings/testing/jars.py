@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,32 +34,39 @@ def kafka_jars() -> list[Path]:
         return _existing("KAFKA_CLASSPATH", [jar for part in path.split(os.pathsep) for jar in _expand(part)])
     if home := os.environ.get("KAFKA_HOME"):
         return _existing("KAFKA_HOME", sorted(Path(home, "libs").glob("*.jar")))
+    return maven_jars(*_WANTED)
+
+
+def maven_jars(*coordinates: str) -> list[Path]:
+    """These artifacts (``group:artifact:version``) and all they need. Raises RealKafkaUnavailable."""
     # One process at a time: two that fetch the same jar write the same file.
     with FileLock(cache_directory() / "jars.lock", timeout=_FETCH_TIMEOUT):
         try:
-            return _resolve(offline=True)
+            return _resolve(coordinates, offline=True)
         except ImportError as error:
             raise RealKafkaUnavailable("Kafka's jars cannot be fetched: jgo is not installed.") from error
         except Exception:  # jgo has no error of its own for "not here yet"; _fetch says what else it may be
-            return _fetch()
+            return _fetch(coordinates)
 
 
-def _fetch() -> list[Path]:
+def _fetch(coordinates: Sequence[str]) -> list[Path]:
     try:
-        return _resolve(offline=False)
+        return _resolve(coordinates, offline=False)
     except Exception as error:  # whatever jgo, requests or the disk say, Kafka cannot be had
         first_line = (str(error) or type(error).__name__).splitlines()[0]
         raise RealKafkaUnavailable(f"Kafka's jars could not be fetched: {first_line}") from error
 
 
-def _resolve(*, offline: bool) -> list[Path]:
+def _resolve(coordinates: Sequence[str], *, offline: bool) -> list[Path]:
     # Not jgo.build(): it would fetch a whole JDK where `java` is not on PATH, and splits the jars over two
     # folders.
     from jgo.maven import MavenContext  # noqa: PLC0415 - optional, and slow to import
     from jgo.parse import Coordinate  # noqa: PLC0415
 
     context = MavenContext(timeout=30, offline=offline)
-    wanted = [context.create_dependency(replace(Coordinate.parse(text), scope="compile")) for text in _WANTED]
+    wanted = [
+        context.create_dependency(replace(Coordinate.parse(text), scope="compile")) for text in coordinates
+    ]
     named, needed = context.resolver.resolve(wanted)
     jars = [*named, *(jar for jar in needed if jar.scope in {"compile", "runtime"})]
     return [Path(jar.artifact.resolve()) for jar in jars]

@@ -157,7 +157,7 @@ class Engine:
                 raise QueueFull(f"No room for an event for {entry.topic}.") from None
             asked = False
             try:
-                if not self._make_room(end):
+                if not self._make_room(end) and time.monotonic() < end:
                     time.sleep(0.001)
                 asked = True
                 self._produce(

@@ -186,7 +186,7 @@ class Engine:
             self.ledger.cancel(entry)
             raise error
         fault = transport.refusal(error) if isinstance(error, Exception) else None
-        if fault is not None and entry.state is State.REJECTED:  # close() gave it up meanwhile
+        if isinstance(error, Exception) and entry.state is State.REJECTED:  # close() gave it up meanwhile
             raise self._closed_error() from None
         if fault is None:  # a signal handler's: it surfaced once produce() had returned
             entry.handed = True

@@ -86,10 +86,9 @@ class NativeThread:
 
     def join(self, timeout: float | None) -> bool:
         """Wait for its end for up to ``timeout`` seconds (None: for ever); True if it came."""
-        if acquire(self._ended, timeout):
-            self._ended.release()
-            return True
-        return False
+        if self._ident != _ENDED and acquire(self._ended, timeout):
+            self._ended.release()  # a signal handler may come before this; the number tells all the same
+        return self._ident == _ENDED
 
 
 def acquire(lock: threading.Lock, timeout: float | None) -> bool:

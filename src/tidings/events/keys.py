@@ -16,16 +16,17 @@ KeyOf = Callable[[Any], object]
 def key_reader(key: str | KeyOf) -> KeyOf:
     """A function that reads an event's key: a field's name, a dotted path, or the user's own function.
 
-    It raises InvalidEvent where the user's raises anything, and AttributeError where the path leads nowhere.
+    It raises InvalidEvent where the user's raises anything, or where the path leads nowhere.
     """
-    if isinstance(key, str):
-        return operator.attrgetter(key)
+    if isinstance(key, str) and "." not in key:
+        return operator.attrgetter(key)  # a declared field is there
+    read_key = operator.attrgetter(key) if isinstance(key, str) else key
 
     def read(event: object) -> object:
         try:
-            return key(event)
+            return read_key(event)
         except Exception as error:
-            raise InvalidEvent(f"the key's function raised {error!r}") from error
+            raise InvalidEvent(f"the key cannot be read: {error!r}") from error
 
     return read
 

@@ -81,7 +81,8 @@ def _with_last_error(found: Diagnosis, settings: Settings, last_error: tuple[str
         return found
     name, text = last_error[0], _without_secrets(last_error[1], settings)
     if name in {"_AUTHENTICATION", "SASL_AUTHENTICATION_FAILED"}:
-        cause = Cause.MECHANISM_NOT_ENABLED if "mechanism" in text.lower() else Cause.AUTHENTICATION_FAILED
+        refused = "mechanism handshake failed" in text  # "with SASL mechanism …" stands in every refusal
+        cause = Cause.MECHANISM_NOT_ENABLED if refused else Cause.AUTHENTICATION_FAILED
         return told(cause, found.broker, text)
     named = _NAMED.match(text)
     if named and named[1] not in settings.brokers:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 
 from tidings.errors import PublisherClosed
-from tidings.publishing.engine import Engine, Pair
-from tidings.publishing.entry import Delivery
+from tidings.publishing.engine import Engine
+from tidings.publishing.entry import Delivery, HeaderSource, Pair
 from tidings.publishing.threads import native_rlock
 from tidings.publishing.transport import Transport
 from tidings.states import State, Stats
@@ -30,6 +30,7 @@ class DiscardingEngine(Engine):
         partition: int = -1,
         timestamp: int = 0,
         max_block: float | None = None,
+        header_source: HeaderSource | None = None,
     ) -> Delivery:
         if self.closed:
             raise PublisherClosed("The publisher was closed.")

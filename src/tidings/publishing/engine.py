@@ -17,7 +17,7 @@ from tidings.errors import (
     QueueFull,
 )
 from tidings.kafka.outcomes import certainty_of
-from tidings.publishing.entry import Delivery, Refused, Undelivered
+from tidings.publishing.entry import Delivery, HeaderSource, Pair, Refused, Undelivered
 from tidings.publishing.ledger import Ledger
 from tidings.publishing.pump import Pump
 from tidings.publishing.silence import Silence
@@ -26,8 +26,6 @@ from tidings.publishing.threads import is_patched, native_rlock
 from tidings.publishing.transport import Fault, Transport
 from tidings.publishing.waking import Waking
 from tidings.states import State, Stats
-
-Pair = tuple[str, bytes | None]
 
 SWEEP_EVERY = 0.25
 _LAST_DEATH = 3
@@ -64,7 +62,7 @@ class Engine:
         self._connect = connect
         self._max_block = max_block
         self._arrive = self.ledger.arrivals.append
-        self._produce: Callable[..., None] = self._start_and_produce
+        self.produce: Callable[..., None] = self._start_and_produce
         self._starting = native_rlock()
         self._connected: tuple[Transport] | None = None
         self._next_sweep = 0.0
@@ -82,31 +80,39 @@ class Engine:
         partition: int = -1,
         timestamp: int = 0,
         max_block: float | None = None,
+        header_source: HeaderSource | None = None,
     ) -> Delivery:
         """Take one record and hand it over. Raises PublishError when nothing was taken.
+
+        ``header_source`` can write ``headers`` again, so that they need not be kept.
 
         The entry arrives before produce(): close() then sees every record that is on its way. An exception
         of a signal handler can surface on either side of produce(); ``asked`` tells which.
         """
-        entry = Delivery(self, topic, key, value, headers, event_id, partition, timestamp)
+        entry = Delivery(self, topic, key, value, header_source or headers, event_id, partition, timestamp)
         asked = False
         try:
             self._arrive(entry)
             asked = True
-            self._produce(topic, value, key, partition, entry, None, timestamp, headers)
+            self.produce(topic, value, key, partition, entry, None, timestamp, headers)
         except BaseException as error:
-            try:
-                self._not_handed(entry, error, asked, max_block)
-            except BaseException:  # also of a second signal: whatever is left of the entry is the engine's
-                entry.handed = True
-                raise
+            self.not_handed(entry, error, asked, max_block)
         entry.handed = True
         return entry
+
+    def not_handed(self, entry: Delivery, error: BaseException, asked: bool, max_block: float | None) -> None:
+        """produce() did not return: return if the entry is accepted all the same, or raise."""
+        try:
+            self._insist(entry, error, asked, max_block)
+        except BaseException:  # also of a second signal: whatever is left of the entry is the engine's
+            entry.handed = True
+            raise
 
     def tick(self) -> None:
         """Called by a publishing thread at each new millisecond: lend the pump a hand."""
         if self.pump is not None:
             self.pump.lend()
+            self.ledger.tidy()
 
     def start(self) -> Transport:
         """Make the transport and start the pump, once. Raises what connecting raises."""
@@ -120,10 +126,10 @@ class Engine:
                 self.pump = self.pump or Pump(self._connected[0], self._on_tick, self._on_death)
                 self.pump.start()
                 self.transport = self._connected[0]
-            if self._produce == self._start_and_produce:
-                self._produce = self.transport.produce
+            if self.produce == self._start_and_produce:
+                self.produce = self.transport.produce
                 if self.closed:  # just now, by a signal handler or another thread: it saw no pump to stop
-                    self._produce = self._refuse_closed
+                    self.produce = self._refuse_closed
                     self.pump.stop(0)
             return self.transport
 
@@ -139,12 +145,10 @@ class Engine:
         headers: list[Pair],
     ) -> None:
         self.start()
-        self._produce(topic, value, key, partition, entry, unused, timestamp, headers)
+        self.produce(topic, value, key, partition, entry, unused, timestamp, headers)
 
-    def _not_handed(
-        self, entry: Delivery, error: BaseException, asked: bool, max_block: float | None
-    ) -> None:
-        """produce() did not return: return if the entry is accepted all the same, or raise."""
+    def _insist(self, entry: Delivery, error: BaseException, asked: bool, max_block: float | None) -> None:
+        """Wait for room where that is what is missing, and sort out every other answer."""
         end: float | None = None
         while True:
             fault = self._fault_of(entry, error, asked)
@@ -160,7 +164,7 @@ class Engine:
                 if not self._make_room(end) and time.monotonic() < end:
                     time.sleep(0.001)
                 asked = True
-                self._produce(
+                self.produce(
                     entry.topic,
                     entry.value,
                     entry.key,
@@ -168,7 +172,7 @@ class Engine:
                     entry,
                     None,
                     entry.timestamp,
-                    entry.headers,
+                    entry.record_headers(),
                 )
             except BaseException as next_error:
                 error = next_error
@@ -284,7 +288,7 @@ class Engine:
             return
         for entry in unreported:
             entry.attempts += 1
-            headers = [*(entry.headers or ()), ("tidings-resent", b"%d" % entry.attempts)]
+            headers = [*entry.record_headers(), ("tidings-resent", b"%d" % entry.attempts)]
             try:
                 transport.produce(
                     entry.topic,
@@ -314,7 +318,7 @@ class Engine:
         if fault is not None or self._deaths >= _LAST_DEATH:
             self.failure = fault.str() if fault else repr(error)
             if not self.closed:
-                self._produce = self._refuse_failed
+                self.produce = self._refuse_failed
         try:
             self.logger.critical(f"the poll thread stumbled ({self._deaths}): {error!r}", exc_info=error)
         except Exception as raised:  # a user's logger
@@ -325,7 +329,7 @@ class Engine:
     def gate(self) -> None:
         """From now on every publish() is refused."""
         self.closed = True
-        self._produce = self._refuse_closed
+        self.produce = self._refuse_closed
 
     def _refuse_closed(self, *_: object) -> None:
         self.ledger.sweep()  # the pump no longer does

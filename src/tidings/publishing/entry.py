@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from tidings.publishing.transport import Fault, Record
     from tidings.publishing.waking import Waking
 
+Pair = tuple[str, bytes | None]
+
 ACCEPTED = State.ACCEPTED
 DELIVERED = State.DELIVERED
 
@@ -56,6 +58,12 @@ class Undelivered(msgspec.Struct, frozen=True):
         )
 
 
+class HeaderSource(Protocol):
+    """Knows the headers of a record by its value."""
+
+    def headers_of(self, value: bytes) -> list[Pair]: ...
+
+
 class Keeper(Protocol):
     """What an entry needs of the engine it belongs to."""
 
@@ -83,7 +91,8 @@ class Delivery(msgspec.Struct, gc=False, eq=False, weakref=False):
     topic: str
     key: bytes | None
     value: bytes | None
-    headers: list[tuple[str, bytes | None]] | None
+    headers: list[Pair] | HeaderSource | None
+    """The record's headers, or what can write them again: a list per event is tracked by the collector."""
     _event_id: bytes
     partition: int = -1
     timestamp: int = 0
@@ -134,6 +143,12 @@ class Delivery(msgspec.Struct, gc=False, eq=False, weakref=False):
 
     def __repr__(self) -> str:
         return f"<Delivery {self.event_id!r} for {self.topic!r}: {self.state}>"
+
+    def record_headers(self) -> list[Pair]:
+        """The headers the record was produced with; not once it is delivered."""
+        if self.headers is None or isinstance(self.headers, list):
+            return self.headers or []
+        return self.headers.headers_of(self.value or b"")
 
     def done(self) -> bool:
         """True once the state is no longer ``accepted``."""

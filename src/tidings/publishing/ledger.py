@@ -9,6 +9,8 @@ from tidings.publishing.entry import Delivery, Failure
 from tidings.publishing.threads import native_rlock
 from tidings.states import State
 
+_TIDY = 4096
+
 
 class Ledger:
     """Callers append to ``arrivals``; ``sweep`` moves what has not ended on; reports count what has.
@@ -82,6 +84,11 @@ class Ledger:
             still = [entry for entry in opened if not entry.ended]
             if self._open is opened:  # else a signal handler has swept in between, and knows more
                 self._open = still
+
+    def tidy(self) -> None:
+        """Sweep if it pays: entries that are let go soon are memory that is used again while it is warm."""
+        if len(self.arrivals) > max(_TIDY, len(self._open)):
+            self.sweep()
 
     def open_entries(self) -> list[Delivery]:
         """Every entry that has not ended, in the order of arrival."""

@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 
 from tidings.errors import InvalidEvent
-from tidings.events.codec import Encode, field_names, to_json
+from tidings.events.codec import field_names, to_json
 from tidings.events.declare import Declaration, declaration_of
-from tidings.events.encoders import encoder_for
+from tidings.events.encoders import Encoder, encoder_for
 from tidings.events.envelope import Envelope
 from tidings.events.keys import KeyOf
 from tidings.events.routing import Router
@@ -20,7 +20,7 @@ class Plan(msgspec.Struct, frozen=True):
 
     topic: str
     envelope: Envelope
-    encode: Encode
+    encoder: Encoder
     key_of: KeyOf
 
 
@@ -56,7 +56,7 @@ class Plans:
             envelope=Envelope(
                 event_type, self._source, (declaration and declaration.version) or self._version
             ),
-            encode=encoder_for(cls) if typed else to_json,
+            encoder=encoder_for(cls) if typed else Encoder(to_json),
             key_of=(declaration and declaration.key_of) or _no_key,
         )
 

@@ -27,6 +27,7 @@ from tidings.publishing.contracts import Sender, TopicSender
 from tidings.publishing.discarding import DiscardingEngine, no_transport
 from tidings.publishing.engine import Engine
 from tidings.publishing.entry import Delivery, Refused
+from tidings.publishing.hotpath import Publish, hot_path
 from tidings.publishing.plans import Plan, Plans
 from tidings.publishing.threads import off_the_hub
 from tidings.publishing.transport import Transport
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 
 _DRAIN_NAP = 0.005
 _MOST_PLANS = 10_000
+_FRAMING = 256
+"""More than the names of four headers."""
 
 
 class Publisher:
@@ -65,7 +68,6 @@ class Publisher:
         self._logger = logger or logging.getLogger("tidings.publisher")
         self._router = Router(self._settings.topic, self._settings.topic_map, self._settings.topics)
         self._plans = Plans(self._router, self._settings.service, self._settings.version)
-        self._made: dict[object, Plan] = {}
         self._max_bytes = self._settings.max_event_bytes
         self._make_transport = self._transport_maker(transport)
         self._start_afresh()
@@ -109,15 +111,21 @@ class Publisher:
         there is no wait. Raises PublishError when nothing was taken (with ON_REJECT=log: a Delivery that
         is ``rejected``).
         """
+        if (
+            event_type is None
+            and topic is None
+            and key is None
+            and headers is None
+            and correlation_id is None
+            and event_id is None
+            and timestamp is None
+            and max_block is None
+            and (hot := self._hot.get(event.__class__)) is not None
+        ):
+            return hot(event)
         try:
-            kind = event.__class__ if event_type is None else (event.__class__, event_type)
-            try:
-                plan = self._made.get(kind) or self._plan(kind, event.__class__, event_type)
-            except TypeError:
-                if event_type is None or isinstance(event_type, str):
-                    raise
-                raise InvalidEvent(f"event_type is a {type(event_type).__qualname__}; it is a str") from None
-            data = plan.encode(event)
+            plan = self._plan(event.__class__, event_type)
+            data = plan.encoder.encode(event)
             id_bytes, time_text = self._stamp()
             if correlation_id is None:
                 correlation_id = current_correlation_id()
@@ -131,13 +139,8 @@ class Publisher:
                 id_bytes = pairs[0][1] or b""
             if headers is not None:
                 pairs += ENVELOPED.pairs(headers)
-            try:
-                record_key = encode_key(plan.key_of(event) if key is None else key)
-            except AttributeError as error:  # a path such as customer.id, and no customer
-                raise InvalidEvent(f"the key cannot be read: {error}") from None
-            # Ids and types stand in the value too, so the four headers are never longer than it.
-            if headers is not None or 2 * len(value) + len(record_key or b"") > self._surely_fits:
-                self._check_size(value, record_key, pairs)
+            record_key = encode_key(plan.key_of(event) if key is None else key)
+            self._check_size(value, record_key, pairs)
             target = plan.topic if topic is None else self._router.resolve(topic)
             return self._engine.accept(target, value, record_key, pairs, id_bytes, -1, 0, max_block)
         except PublishError as error:
@@ -228,7 +231,7 @@ class Publisher:
         Raises InvalidTopic. Any thread.
         """
         self._router.map(event_type, topic)
-        self._made = {}
+        self._forget_plans()
 
     def topic_for(self, event_type: str) -> str:
         """The topic events of this type go to, unless a call names another."""
@@ -334,7 +337,11 @@ class Publisher:
             self._engine = DiscardingEngine(logger=self._logger)
         self._closer = Closer(self._engine, self._settings.close_timeout)
         self._stamp = stamper(self._engine.tick)
-        self._surely_fits = self._max_bytes - 256
+        self._forget_plans()
+
+    def _forget_plans(self) -> None:
+        self._made: dict[tuple[type, str | None], Plan] = {}
+        self._hot: dict[type, Publish] = {}
 
     def _connect(self) -> Transport:
         self._closer.watch_exit()
@@ -350,11 +357,22 @@ class Publisher:
 
         return lambda: KafkaClient(self._settings, self._logger)
 
-    def _plan(self, kind: object, cls: type, event_type: str | None) -> Plan:
-        made = self._made  # the one that was valid before: a mapping set meanwhile replaces it
+    def _plan(self, cls: type, event_type: str | None) -> Plan:
+        if event_type is not None and not isinstance(event_type, str):
+            raise InvalidEvent(f"event_type is a {type(event_type).__qualname__}; it is a str")
+        made, hot = (
+            self._made,
+            self._hot,
+        )  # those that were valid before: a mapping set meanwhile replaces them
+        if plan := made.get((cls, event_type)):
+            return plan
         if len(made) >= _MOST_PLANS:  # somebody makes up event types: remembering them all would be a leak
             made.clear()
-        plan = made[kind] = self._plans.make(cls, event_type)
+        plan = made[cls, event_type] = self._plans.make(cls, event_type)
+        if event_type is None:
+            hot[cls] = hot_path(
+                plan, self._engine, self._stamp, self._max_bytes - _FRAMING, self._check_size, self._refused
+            )
         return plan
 
     def _publish_one(self, event: object, max_block: float, options: dict[str, Any]) -> Delivery:
@@ -392,7 +410,9 @@ class Publisher:
                 f"Key, value and headers are {size} bytes, MAX_EVENT_BYTES is {self._max_bytes}."
             )
 
-    def _refused(self, error: PublishError, topic: str | None, event_id: str | None) -> Delivery:
+    def _refused(
+        self, error: PublishError, topic: str | None = None, event_id: str | None = None
+    ) -> Delivery:
         self._engine.ledger.reject()
         if self._settings.on_reject == "raise":
             raise error

@@ -24,7 +24,6 @@ _IPV6 = re.compile(r"[0-9a-fA-F:.]*:[0-9a-fA-F:.]*(%[a-zA-Z0-9._-]+)?")
 _BYTES: TypeAdapter[ByteSize] = TypeAdapter(ByteSize)
 
 
-
 def seconds(value: object) -> float:
     """Seconds from ``100ms``, ``1m30s``, a timedelta or a number of seconds. Raises ValueError."""
     if isinstance(value, timedelta):

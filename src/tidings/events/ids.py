@@ -7,42 +7,42 @@ import time
 from collections.abc import Callable, Iterator
 
 _COUNTER = [b"%03x" % n for n in range(4096)]
-_Tick = tuple[int, bytes, Callable[[], bytes], bytes]
-
-Stamper = Callable[[], tuple[bytes, bytes]]
-"""Gives (event_id, timestamp), both ASCII: ``0192…`` of 36 characters, ``2026-01-02T03:04:05.678Z``."""
+Tick = tuple[int, bytes, Callable[[], bytes], bytes]
+"""A millisecond, the start of its ids, what gives the rest of each, and its RFC 3339 text."""
 
 
-def stamper(on_tick: Callable[[], None]) -> Stamper:
-    """Make a source of ids and timestamps; any thread may call it.
+class Stamper:
+    """Gives each event its id and its time; any thread may call it.
 
     What does not change within a millisecond is made once a millisecond, with 62 fresh random bits; the
     ids of one millisecond then count up in the last 12 bits (RFC 9562, 6.2). An id never goes below the
     last millisecond used, whatever the clock does. ``on_tick`` is called at every new millisecond that
     sees an event, before its id is drawn. Make a new stamper after a fork.
     """
-    now_ns = time.time_ns
-    tick: _Tick = (-1, b"", _exhausted().__next__, b"")
-    newest = 0
 
-    def renew(ms: int) -> _Tick:
-        nonlocal tick, newest
-        on_tick()
-        newest = max(ms, newest)
-        tick = (ms, _prefix(newest), iter(_COUNTER).__next__, _text(ms))
-        return tick
+    __slots__ = ("_newest", "_on_tick", "tick")
 
-    def stamp() -> tuple[bytes, bytes]:
-        ms, prefix, count, text = tick
-        if (now := now_ns() // 1_000_000) != ms:
-            ms, prefix, count, text = renew(now)
+    def __init__(self, on_tick: Callable[[], None]) -> None:
+        self.tick: Tick = (-1, b"", _exhausted().__next__, b"")
+        self._on_tick = on_tick
+        self._newest = 0
+
+    def __call__(self) -> tuple[bytes, bytes]:
+        """(event_id, timestamp), both ASCII: ``0192…`` of 36 characters, ``2026-01-02T03:04:05.678Z``."""
+        ms, prefix, count, text = self.tick
+        if (now := time.time_ns() // 1_000_000) != ms:
+            ms, prefix, count, text = self._renew(now)
         while True:
             try:
                 return prefix + count(), text
             except StopIteration:  # 4,096 ids in this millisecond: take new random bits
-                ms, prefix, count, text = renew(now)
+                ms, prefix, count, text = self._renew(now)
 
-    return stamp
+    def _renew(self, ms: int) -> Tick:
+        self._on_tick()
+        self._newest = max(ms, self._newest)
+        self.tick = tick = (ms, _prefix(self._newest), iter(_COUNTER).__next__, _text(ms))
+        return tick
 
 
 def _exhausted() -> Iterator[bytes]:

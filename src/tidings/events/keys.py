@@ -36,11 +36,11 @@ def encode_key(key: object) -> bytes | None:
 
     Raises InvalidEvent for any other type: a key that only looks like one would break order in silence.
     """
-    if key is None or type(key) is bytes:
-        return key
     try:
         if isinstance(key, str):
             return key.encode()
+        if key is None or type(key) is bytes:
+            return key
         if isinstance(key, UUID) or (isinstance(key, int) and not isinstance(key, bool)):
             return str(key).encode()
     except UnicodeEncodeError:

@@ -8,6 +8,7 @@ general way takes 1.9. ``tests/unit/test_hot_path.py`` holds the two to the same
 from __future__ import annotations
 
 from collections.abc import Callable
+from time import time_ns
 from typing import Any
 
 from tidings.errors import PublishError
@@ -23,20 +24,22 @@ from tidings.publishing.plans import Plan
 
 Publish = Callable[[Any], Delivery]
 _join = b"".join
+_FRAMING = 256
+"""More than the names of four headers."""
 
 
-def hot_path(
+def hot_path(  # noqa: PLR0915 - a call costs 0.1 µs
     plan: Plan,
     engine: Engine,
     stamp: Stamper,
-    surely_fits: int,
+    max_bytes: int,
     check_size: Callable[..., None],
     refused: Callable[[PublishError], Delivery],
 ) -> Publish:
     """A publish() for the events of ``plan``.
 
-    ``check_size`` raises for an event above ``surely_fits`` bytes that is too large; ``refused`` answers
-    for those that were not taken.
+    ``check_size`` raises for an event of more than ``max_bytes``; ``refused`` answers for those that were
+    not taken.
     """
     encode, is_exact = plan.encoder.encode, plan.encoder.is_exact
     if is_exact is None:
@@ -44,7 +47,10 @@ def hot_path(
     else:
         quick = encode_native
     key_of, topic, envelope = plan.key_of, plan.topic, plan.envelope
-    after_id, after_time, type_header = envelope.after_id, envelope.after_time, envelope.type_header
+    after_id, after_time, type_header = b'"' + envelope.after_id, envelope.after_time, envelope.type_header
+    before_own_id = after_time + b'"'
+    # Ids and types stand in the value too, so the four headers are never longer than it.
+    surely_fits = (max_bytes - _FRAMING) // 3
     arrive = engine.ledger.arrivals.append
 
     def publish(event: Any) -> Delivery:
@@ -55,19 +61,37 @@ def hot_path(
                 data = encode(event)  # says what is wrong
             if not is_exact(event):
                 data = encode(event)
-            event_id, time = stamp()
-            quoted = b'"%s"' % event_id
-            if (correlation_id := current_correlation_id()) is None:
-                correlation, header = quoted, event_id
+            ms, prefix, count, time = stamp.tick
+            if time_ns() // 1_000_000 == ms:
+                try:
+                    event_id = prefix + count()
+                except StopIteration:
+                    event_id, time = stamp()
             else:
-                correlation, header = text(correlation_id, "correlation_id")
-            value = _join(
-                (b'{"event_id":', quoted, after_id, time, after_time, correlation, b',"data":', data, b"}")
-            )
+                event_id, time = stamp()
+            if (correlation_id := current_correlation_id()) is None:
+                header = event_id
+                value = _join(
+                    (
+                        b'{"event_id":"',
+                        event_id,
+                        after_id,
+                        time,
+                        before_own_id,
+                        event_id,
+                        b'","data":',
+                        data,
+                        b"}",
+                    )
+                )
+            else:
+                given, header = text(correlation_id, "correlation_id")
+                value = _join(
+                    (b'{"event_id":"', event_id, after_id, time, after_time, given, b',"data":', data, b"}")
+                )
             headers = [("event_id", event_id), type_header, ("correlation_id", header), CONTENT_TYPE]
             key = encode_key(key_of(event))
-            # Ids and types stand in the value too, so the four headers are never longer than it.
-            if 2 * len(value) + len(key or b"") > surely_fits:
+            if len(value) > surely_fits or len(key or b"") > surely_fits:
                 check_size(value, key, headers)
             entry = Delivery(engine, topic, key, value, envelope, event_id)
             asked = False

@@ -16,7 +16,7 @@ from tidings.events.correlation import current_correlation_id
 from tidings.events.declare import declaration_of, default_registry
 from tidings.events.envelope import text
 from tidings.events.headers import CONTENT_TYPE, ENVELOPED, RAW, Headers, Pair, headers_size
-from tidings.events.ids import stamper
+from tidings.events.ids import Stamper
 from tidings.events.keys import Key, encode_key
 from tidings.events.routing import Router
 from tidings.events.times import envelope_time, record_time
@@ -39,8 +39,6 @@ if TYPE_CHECKING:
 
 _DRAIN_NAP = 0.005
 _MOST_PLANS = 10_000
-_FRAMING = 256
-"""More than the names of four headers."""
 
 
 class Publisher:
@@ -338,7 +336,7 @@ class Publisher:
         else:
             self._engine = DiscardingEngine(logger=self._logger)
         self._closer = Closer(self._engine, self._settings.close_timeout)
-        self._stamp = stamper(self._engine.tick)
+        self._stamp = Stamper(self._engine.tick)
         self._forget_plans()
 
     def _forget_plans(self) -> None:
@@ -373,7 +371,7 @@ class Publisher:
         plan = made[cls, event_type] = self._plans.make(cls, event_type)
         if event_type is None:
             hot[cls] = hot_path(
-                plan, self._engine, self._stamp, self._max_bytes - _FRAMING, self._check_size, self._refused
+                plan, self._engine, self._stamp, self._max_bytes, self._check_size, self._refused
             )
         return plan
 

@@ -1,0 +1,260 @@
+"""One interrupt at every point of publish(), flush(), wait() and close(): never between two states."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException
+
+from support.books import LONG, check_books, ids_of
+from support.events import OrderPlaced
+from support.injection import at_every_point
+from support.processes import wait_until
+from tidings import Delivery, Publisher, PublishError, State
+from tidings.publishing import closing, engine, pump
+from tidings.publishing.storms import Storm
+from tidings.settings import Settings
+from tidings.testing.memory import InMemoryTransport
+
+ROOMS = ("publishing",)
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Short naps: there are hundreds of publishers to be made and closed."""
+    monkeypatch.setattr(pump, "_QUIET_POLL", 0.001)
+    monkeypatch.setattr(pump, "_BUSY_NAP", 0.001)
+    monkeypatch.setattr(engine, "SWEEP_EVERY", 0.002)
+    monkeypatch.setattr(closing, "_HAND_OVER", 0.02)
+
+
+@pytest.fixture(scope="module")
+def settings() -> Settings:
+    return Settings(brokers="nowhere:9092", service="interrupted", max_block="20ms")
+
+
+class Life:
+    """A publisher, the events it returned, and somebody who waits for them."""
+
+    def __init__(self, settings: Settings, transport: InMemoryTransport | None = None) -> None:
+        self.transport = transport or InMemoryTransport()
+        self.publisher = Publisher(settings, transport=self.transport)
+        self.returned: list[Delivery] = []
+        self.refused = 0
+
+    def publish(self, count: int = 1) -> None:
+        for _ in range(count):
+            try:
+                self.returned.append(self.publisher.publish(OrderPlaced("o")))
+            except PublishError:
+                self.refused += 1
+
+    def check(self, place: str, *, most: int) -> None:
+        """Everything has ended or ends, the books balance, and the publisher still works."""
+        stats = self.publisher.stats
+        if not stats().is_closed:
+            self.transport.up()
+            self.transport._faults.clear()
+            fresh = self.publisher.publish(OrderPlaced("fresh"))
+            assert fresh.wait(LONG).state is State.DELIVERED, place
+            assert wait_until(lambda: self.publisher.audit().in_flight == 0), f"in flight for ever: {place}"
+            most += 1
+            self.returned.append(fresh)
+        report = self.publisher.close(LONG)
+        assert report.in_flight == 0, place
+        assert self.publisher.close() is report
+        counted = check_books(self.publisher)
+        assert len(self.returned) <= counted.accepted <= most, place
+        assert counted.accepted == counted.delivered + counted.lost, place
+        ids = ids_of(self.transport)
+        for delivery in self.returned:
+            assert delivery.done(), place
+            if delivery.state is State.DELIVERED:
+                assert delivery.event_id in ids, place
+            else:
+                assert delivery.error is not None, place
+
+
+Make = Callable[[], Life]
+
+
+def interrupted(make: Make, run: Callable[[Life], object]) -> Iterator[tuple[Life, str]]:
+    """A new life for each point of ``run``."""
+    lives: list[Life] = []
+
+    def once() -> None:
+        run(lives[-1])
+
+    lives.append(make())
+    for place in at_every_point(once, *ROOMS):
+        yield lives[-1], place
+        lives.append(make())
+    lives[-1].check("came through", most=1000)
+
+
+def test_the_first_event(settings: Settings) -> None:
+    places = []
+    for life, place in interrupted(lambda: Life(settings), lambda life: life.publish()):
+        life.check(place, most=1)
+        assert life.publisher.stats().lost == 0, place
+        places.append(place)
+    assert len(places) > 30
+    assert any("Engine.start" in place for place in places)
+
+
+def test_the_second_event(settings: Settings) -> None:
+    def make() -> Life:
+        life = Life(settings)
+        life.publish()
+        life.returned[0].wait(LONG)
+        return life
+
+    for life, place in interrupted(make, lambda life: life.publish(2)):
+        life.check(place, most=3)
+        assert life.publisher.stats().lost == 0, place
+
+
+def test_with_options(settings: Settings) -> None:
+    def publish(life: Life) -> None:
+        life.returned.append(
+            life.publisher.publish({"a": 1}, event_type="a.b", headers={"h": "1"}, event_id="e", key="k")
+        )
+
+    for life, place in interrupted(lambda: Life(settings), publish):
+        life.check(place, most=1)
+
+
+def test_a_full_queue(settings: Settings) -> None:
+    def make() -> Life:
+        life = Life(settings, InMemoryTransport(queue_messages=1))
+        life.transport.down()
+        life.publish()
+        return life
+
+    for life, place in interrupted(make, lambda life: life.publish()):
+        life.transport.up()
+        assert life.publisher.flush(LONG), place
+        life.check(place, most=2)
+        assert life.publisher.stats().lost == 0, place
+
+
+class Refusing(InMemoryTransport):
+    """produce() raises ``errors``, one after another."""
+
+    def __init__(self, *errors: Exception) -> None:
+        super().__init__()
+        self.errors = list(errors)
+
+    def produce(self, *args: Any) -> None:
+        if self.errors:
+            raise self.errors.pop()
+        super().produce(*args)
+
+
+@pytest.mark.parametrize("name", ["MSG_SIZE_TOO_LARGE", "TOPIC_AUTHORIZATION_FAILED", "_QUEUE_FULL"])
+def test_a_produce_that_raises(settings: Settings, name: str) -> None:
+    error = (
+        BufferError("full")
+        if name == "_QUEUE_FULL"
+        else KafkaException(KafkaError(getattr(KafkaError, name)))
+    )
+    for life, place in interrupted(lambda: Life(settings, Refusing(error)), lambda life: life.publish()):
+        life.check(place, most=1)
+
+
+@pytest.mark.parametrize("fault", [None, "_MSG_TIMED_OUT"])
+def test_serving_reports_that_others_wait_for(settings: Settings, fault: str | None) -> None:
+    """The main thread flushes; another one waits without end, and is woken."""
+    waiting: list[threading.Thread] = []
+    called: list[Delivery] = []
+
+    def make() -> Life:
+        life = Life(settings)
+        life.transport.down()
+        life.publish(3)
+        if fault:
+            life.transport.fail(fault, 3)
+        for delivery in life.returned:
+            waiting.append(threading.Thread(target=_wait, args=(delivery,)))
+            waiting[-1].start()
+            delivery.add_done_callback(called.append)
+        return life
+
+    def flush(life: Life) -> None:
+        life.transport.up()
+        life.publisher.flush(LONG)
+
+    for count, (life, place) in enumerate(interrupted(make, flush), start=1):
+        life.check(place, most=3)
+        for thread in waiting:
+            thread.join(LONG)
+            assert not thread.is_alive(), f"never woken: {place}"
+        assert wait_until(lambda count=count: len(called) == 3 * count), f"not called once: {place}"  # type: ignore[misc]
+        waiting.clear()
+    for thread in waiting:
+        thread.join(LONG)
+
+
+def _wait(delivery: Delivery) -> None:
+    delivery._keeper.waking.wait(delivery, None)
+
+
+def test_waiting(settings: Settings) -> None:
+    def make() -> Life:
+        life = Life(settings)
+        life.transport.down()
+        life.publish()
+        return life
+
+    def wait(life: Life) -> None:
+        with pytest.raises(TimeoutError):
+            life.returned[0].wait(0.001)
+
+    for life, place in interrupted(make, wait):
+        left = life.returned[0]._waiters
+        assert not left or "_discard" in place, f"a waiter is left behind: {place}"
+        life.check(place, most=1)
+
+
+@pytest.mark.parametrize("up", [True, False])
+def test_closing(settings: Settings, up: bool) -> None:
+    def make() -> Life:
+        life = Life(settings)
+        if not up:
+            life.transport.down()
+        life.publish(3)
+        return life
+
+    def close(life: Life) -> None:
+        life.publisher.close(LONG if up else 0)
+
+    for life, place in interrupted(make, close):
+        if not up:
+            life.publisher.close(0)
+        life.check(place, most=4)
+        assert not up or life.publisher.stats().lost == 0, place
+
+
+@pytest.mark.parametrize("ask", ["stats", "audit", "health", "flush"])
+def test_asking(settings: Settings, ask: str) -> None:
+    def make() -> Life:
+        life = Life(settings)
+        life.publish(2)
+        return life
+
+    for life, place in interrupted(make, lambda life: getattr(life.publisher, ask)()):
+        life.check(place, most=3)
+        assert life.publisher.stats().lost == 0, place
+
+
+def test_the_injection_itself() -> None:
+    """It reaches points of both kinds in the order of the code, and then comes through."""
+    storm = Storm(logging.getLogger("silent"), logging.DEBUG, "thing")
+    places = list(at_every_point(storm.flush, *ROOMS))
+    assert [place.partition(",")[0] for place in places] == ["Storm.flush"] * len(places)
+    assert len(places) >= 2
+    assert "after __exit__()" in places[-1]

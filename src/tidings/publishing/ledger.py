@@ -9,7 +9,7 @@ from tidings.publishing.entry import Delivery, Failure
 from tidings.publishing.threads import native_rlock
 from tidings.states import State
 
-_TIDY = 4096
+_TIDY = 1024
 
 
 class Ledger:

@@ -81,10 +81,27 @@ def test_many_threads_wait_for_one(publisher: Publisher, transport: InMemoryTran
     assert {receipt.offset for receipt in receipts} == {0}
 
 
+def test_who_leaves_the_list_while_it_is_woken_makes_nobody_be_passed_over(
+    publisher: Publisher, transport: InMemoryTransport
+) -> None:
+    transport.down()
+    delivery = publish(publisher)
+    woken: list[str] = []
+
+    def leave() -> None:
+        woken.append("leaves")
+        assert delivery._waiters is not None
+        delivery._waiters.remove(leave)
+
+    delivery._waiters = [leave, lambda: woken.append("second"), leave, lambda: woken.append("last")]
+    transport.up()
+    settle(publisher)
+    assert woken == ["leaves", "second", "leaves", "last"]
+
+
 def test_waits_that_time_out_while_others_are_woken(
     publisher: Publisher, transport: InMemoryTransport
 ) -> None:
-    """Who leaves the list of waiters must not make the others be passed over."""
     for number in range(200):
         transport.down()
         delivery = publish(publisher, number)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -166,14 +167,28 @@ def test_a_produce_that_raises(settings: Settings, name: str) -> None:
         life.check(place, most=1)
 
 
+class MainFirst(InMemoryTransport):
+    """Leaves the first reports to the main thread."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.to_main = True
+
+    def poll(self, timeout: float) -> int:
+        if self.to_main and threading.current_thread() is not threading.main_thread():
+            time.sleep(min(timeout, 0.001))
+            return 0
+        return super().poll(timeout)
+
+
 @pytest.mark.parametrize("fault", [None, "_MSG_TIMED_OUT"])
 def test_serving_reports_that_others_wait_for(settings: Settings, fault: str | None) -> None:
-    """The main thread flushes; another one waits without end, and is woken."""
+    """The main thread flushes; another one waits without end, and is woken; callbacks are called once."""
     waiting: list[threading.Thread] = []
     called: list[Delivery] = []
 
     def make() -> Life:
-        life = Life(settings)
+        life = Life(settings, MainFirst())
         life.transport.down()
         life.publish(3)
         if fault:
@@ -188,8 +203,12 @@ def test_serving_reports_that_others_wait_for(settings: Settings, fault: str | N
         life.transport.up()
         life.publisher.flush(LONG)
 
+    places = []
     for count, (life, place) in enumerate(interrupted(make, flush), start=1):
+        assert isinstance(life.transport, MainFirst)
+        life.transport.to_main = False
         life.check(place, most=3)
+        places.append(place)
         for thread in waiting:
             thread.join(LONG)
             assert not thread.is_alive(), f"never woken: {place}"
@@ -197,6 +216,7 @@ def test_serving_reports_that_others_wait_for(settings: Settings, fault: str | N
         waiting.clear()
     for thread in waiting:
         thread.join(LONG)
+    assert any("Waking.wake" in place for place in places), "interrupted while it told them"
 
 
 def _wait(delivery: Delivery) -> None:

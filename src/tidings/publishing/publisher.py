@@ -4,44 +4,37 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from tidings.errors import EventTooLarge, InvalidEvent, PublishError
+from tidings.errors import InvalidEvent, PublishError
 from tidings.events.codec import to_json
 from tidings.events.correlation import current_correlation_id
 from tidings.events.declare import declaration_of, default_registry
 from tidings.events.envelope import text
-from tidings.events.headers import CONTENT_TYPE, ENVELOPED, RAW, Headers, Pair, headers_size
-from tidings.events.ids import Stamper
+from tidings.events.headers import CONTENT_TYPE, ENVELOPED, RAW, Headers
 from tidings.events.keys import Key, encode_key
-from tidings.events.routing import Router
-from tidings.events.times import envelope_time, record_time
+from tidings.events.times import envelope_time
 from tidings.publishing import forks
 from tidings.publishing.batch import Batch
-from tidings.publishing.closing import Closer
 from tidings.publishing.contracts import Sender, TopicSender
-from tidings.publishing.discarding import DiscardingEngine, no_transport
-from tidings.publishing.engine import Engine
-from tidings.publishing.entry import Delivery, Refused
-from tidings.publishing.hotpath import Publish, hot_path
-from tidings.publishing.plans import Plan, Plans
+from tidings.publishing.entry import Delivery
+from tidings.publishing.intake import Intake, as_bytes
 from tidings.publishing.threads import off_the_hub
 from tidings.publishing.transport import Transport
 from tidings.publishing.wellbeing import health_of
-from tidings.states import CloseReport, Health, State, Stats
+from tidings.states import CloseReport, Health, Stats
 
 if TYPE_CHECKING:
     from tidings.settings import Settings
 
 _DRAIN_NAP = 0.005
-_MOST_PLANS = 10_000
 
 
-class Publisher:
+class Publisher(Intake):
     """Publishes events to Kafka, from threads and event loops alike; one serves a whole process.
 
     Making one checks the settings and connects to nothing; the client starts at the first event, and
@@ -62,13 +55,8 @@ class Publisher:
         logger: logging.Logger | None = None,
         **overrides: Any,
     ) -> None:
-        self._settings = _settings(settings, overrides, needs_brokers=transport is None)
-        self._logger = logger or logging.getLogger("tidings.publisher")
-        self._router = Router(self._settings.topic, self._settings.topic_map, self._settings.topics)
-        self._plans = Plans(self._router, self._settings.service, self._settings.version)
-        self._max_bytes = self._settings.max_event_bytes
-        self._make_transport = self._transport_maker(transport)
-        self._start_afresh()
+        found = _settings(settings, overrides, needs_brokers=transport is None)
+        super().__init__(found, transport, logger or logging.getLogger("tidings.publisher"))
         forks.watch(self)
 
     @classmethod
@@ -204,7 +192,7 @@ class Publisher:
         """
         try:
             if value is not None and type(value) is not bytes:
-                value = _as_bytes(value)
+                value = as_bytes(value)
             pairs = [] if headers is None else RAW.pairs(headers)
             return self._take(topic, value, key, pairs, event_id, partition, timestamp)
         except PublishError as error:
@@ -317,115 +305,11 @@ class Publisher:
             f"<Publisher {self._settings.service!r}: {stats.accepted} accepted, {stats.in_flight} in flight>"
         )
 
-    def after_fork(self) -> object:
-        """In a forked child: start afresh, and let the parent's engine be."""
-        inherited = self._engine
-        inherited.waking.inherited = True
-        self._closer.forget_exit()
-        self._router.after_fork()
-        self._start_afresh()
-        if inherited.closed:  # what was closed stays closed
-            self._engine.gate()
-        return inherited
-
-    # -- within
-
-    def _start_afresh(self) -> None:
-        if self._settings.enabled:
-            self._engine = Engine(self._connect, max_block=self._settings.max_block, logger=self._logger)
-        else:
-            self._engine = DiscardingEngine(logger=self._logger)
-        self._closer = Closer(self._engine, self._settings.close_timeout)
-        self._stamp = Stamper(self._engine.tick)
-        self._forget_plans()
-
-    def _forget_plans(self) -> None:
-        self._made: dict[tuple[type, str | None], Plan] = {}
-        self._hot: dict[type, Publish] = {}
-
-    def _connect(self) -> Transport:
-        self._closer.watch_exit()
-        return self._make_transport()
-
-    def _transport_maker(self, given: Transport | None) -> Callable[[], Transport]:
-        """How the engine gets its transport; imported here and now, so that the first event need not wait."""
-        if given is not None:
-            return lambda: given
-        if not self._settings.enabled:
-            return no_transport
-        from tidings.kafka.client import KafkaClient  # noqa: PLC0415 - confluent_kafka costs 60 ms to import
-
-        return lambda: KafkaClient(self._settings, self._logger)
-
-    def _plan(self, cls: type, event_type: str | None) -> Plan:
-        if event_type is not None and not isinstance(event_type, str):
-            raise InvalidEvent(f"event_type is a {type(event_type).__qualname__}; it is a str")
-        made, hot = (
-            self._made,
-            self._hot,
-        )  # those that were valid before: a mapping set meanwhile replaces them
-        if plan := made.get((cls, event_type)):
-            return plan
-        if len(made) >= _MOST_PLANS:  # somebody makes up event types: remembering them all would be a leak
-            made.clear()
-        plan = made[cls, event_type] = self._plans.make(cls, event_type)
-        if event_type is None:
-            hot[cls] = hot_path(
-                plan, self._engine, self._stamp, self._max_bytes, self._check_size, self._refused
-            )
-        return plan
-
     def _publish_one(self, event: object, max_block: float, options: dict[str, Any]) -> Delivery:
         try:
             return self.publish(event, max_block=max_block, **options)
         except PublishError as error:
             return self._rejected_delivery(error, options.get("topic"), options.get("event_id"))
-
-    def _take(
-        self,
-        topic: str,
-        value: bytes | None,
-        key: Key,
-        pairs: list[Pair],
-        event_id: str | None,
-        partition: int | None = None,
-        timestamp: datetime | int | None = None,
-    ) -> Delivery:
-        target = self._router.resolve(topic)
-        record_key = encode_key(key)
-        id_bytes = self._stamp()[0] if event_id is None else text(event_id, "event_id")[1]
-        pairs.append(("event_id", id_bytes))
-        self._check_size(value, record_key, pairs)
-        if partition is not None and not (type(partition) is int and 0 <= partition < 2**31):
-            raise InvalidEvent("partition is not a number from 0 to 2147483647")
-        when = 0 if timestamp is None else record_time(timestamp)
-        return self._engine.accept(
-            target, value, record_key, pairs, id_bytes, -1 if partition is None else partition, when
-        )
-
-    def _check_size(self, value: bytes | None, key: bytes | None, pairs: list[Pair]) -> None:
-        size = len(value or b"") + len(key or b"") + headers_size(pairs)
-        if size > self._max_bytes:
-            raise EventTooLarge(
-                f"Key, value and headers are {size} bytes, MAX_EVENT_BYTES is {self._max_bytes}."
-            )
-
-    def _refused(
-        self, error: PublishError, topic: str | None = None, event_id: str | None = None
-    ) -> Delivery:
-        self._engine.ledger.reject()
-        if self._settings.on_reject == "raise":
-            raise error
-        self._engine.refusals.record(f"event_id={_shown(event_id)} topic={_shown(topic)}: {error}")
-        return self._rejected_delivery(error, topic, event_id)
-
-    def _rejected_delivery(self, error: PublishError, topic: str | None, event_id: str | None) -> Delivery:
-        name = event_id.encode(errors="replace") if isinstance(event_id, str) else b""
-        entry = Delivery(self._engine, topic if isinstance(topic, str) else "", None, None, None, name)
-        entry.handed = entry.ended = True
-        entry._failure = Refused(type(error), error.args[0] if error.args else "")
-        entry.state = State.REJECTED
-        return entry
 
 
 def _settings(settings: Settings | None, overrides: dict[str, Any], *, needs_brokers: bool) -> Settings:
@@ -436,16 +320,3 @@ def _settings(settings: Settings | None, overrides: dict[str, Any], *, needs_bro
             overrides.setdefault("brokers", ["in-memory.invalid:9092"])
         return Settings(**overrides)
     return settings.with_overrides(**overrides) if overrides else settings
-
-
-def _shown(name: object) -> str:
-    """A name that was perhaps what is wrong, on one line of a log."""
-    return name if isinstance(name, str) and name.isprintable() and len(name) < 250 else repr(name)[:250]
-
-
-def _as_bytes(value: object) -> bytes:
-    if isinstance(value, (bytes, bytearray, memoryview)):
-        return bytes(value)
-    raise InvalidEvent(
-        f"produce() sends bytes as they are, not a {type(value).__qualname__}: see publish_json"
-    )

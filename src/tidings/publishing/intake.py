@@ -1,0 +1,155 @@
+"""The intake: what stands between a user's call and the engine, and what a publisher is made of."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from tidings.errors import EventTooLarge, InvalidEvent, PublishError
+from tidings.events.envelope import text
+from tidings.events.headers import Pair, headers_size
+from tidings.events.ids import Stamper
+from tidings.events.keys import Key, encode_key
+from tidings.events.routing import Router
+from tidings.events.times import record_time
+from tidings.publishing.closing import Closer
+from tidings.publishing.discarding import DiscardingEngine, no_transport
+from tidings.publishing.engine import Engine
+from tidings.publishing.entry import Delivery, Refused
+from tidings.publishing.hotpath import Publish, hot_path
+from tidings.publishing.plans import Plan, Plans
+from tidings.publishing.transport import Transport
+from tidings.states import State
+
+if TYPE_CHECKING:
+    from tidings.settings import Settings
+
+_MOST_PLANS = 10_000
+
+
+class Intake:
+    """The inside of a Publisher: its engine, which a forked child replaces, and how events get to it."""
+
+    def __init__(self, settings: Settings, transport: Transport | None, logger: logging.Logger) -> None:
+        self._settings = settings
+        self._logger = logger
+        self._router = Router(settings.topic, settings.topic_map, settings.topics)
+        self._plans = Plans(self._router, settings.service, settings.version)
+        self._max_bytes = settings.max_event_bytes
+        self._make_transport = self._transport_maker(transport)
+        self._start_afresh()
+
+    def after_fork(self) -> object:
+        """In a forked child: start afresh, and let the parent's engine be."""
+        inherited = self._engine
+        inherited.waking.inherited = True
+        self._closer.forget_exit()
+        self._router.after_fork()
+        self._start_afresh()
+        if inherited.closed:  # what was closed stays closed
+            self._engine.gate()
+        return inherited
+
+    def _start_afresh(self) -> None:
+        if self._settings.enabled:
+            self._engine = Engine(self._connect, max_block=self._settings.max_block, logger=self._logger)
+        else:
+            self._engine = DiscardingEngine(logger=self._logger)
+        self._closer = Closer(self._engine, self._settings.close_timeout)
+        self._stamp = Stamper(self._engine.tick)
+        self._forget_plans()
+
+    def _forget_plans(self) -> None:
+        self._made: dict[tuple[type, str | None], Plan] = {}
+        self._hot: dict[type, Publish] = {}
+
+    def _connect(self) -> Transport:
+        self._closer.watch_exit()
+        return self._make_transport()
+
+    def _transport_maker(self, given: Transport | None) -> Callable[[], Transport]:
+        """How the engine gets its transport; imported here and now, so that the first event need not wait."""
+        if given is not None:
+            return lambda: given
+        if not self._settings.enabled:
+            return no_transport
+        from tidings.kafka.client import KafkaClient  # noqa: PLC0415 - confluent_kafka costs 60 ms to import
+
+        return lambda: KafkaClient(self._settings, self._logger)
+
+    def _plan(self, cls: type, event_type: str | None) -> Plan:
+        if event_type is not None and not isinstance(event_type, str):
+            raise InvalidEvent(f"event_type is a {type(event_type).__qualname__}; it is a str")
+        made, hot = self._made, self._hot  # a mapping that is set meanwhile replaces both
+        if plan := made.get((cls, event_type)):
+            return plan
+        if len(made) >= _MOST_PLANS:  # somebody makes up event types: remembering them all would be a leak
+            made.clear()
+        plan = made[cls, event_type] = self._plans.make(cls, event_type)
+        if event_type is None:
+            hot[cls] = hot_path(
+                plan, self._engine, self._stamp, self._max_bytes, self._check_size, self._refused
+            )
+        return plan
+
+    def _take(
+        self,
+        topic: str,
+        value: bytes | None,
+        key: Key,
+        pairs: list[Pair],
+        event_id: str | None,
+        partition: int | None = None,
+        timestamp: datetime | int | None = None,
+    ) -> Delivery:
+        target = self._router.resolve(topic)
+        record_key = encode_key(key)
+        id_bytes = self._stamp()[0] if event_id is None else text(event_id, "event_id")[1]
+        pairs.append(("event_id", id_bytes))
+        self._check_size(value, record_key, pairs)
+        if partition is not None and not (type(partition) is int and 0 <= partition < 2**31):
+            raise InvalidEvent("partition is not a number from 0 to 2147483647")
+        when = 0 if timestamp is None else record_time(timestamp)
+        return self._engine.accept(
+            target, value, record_key, pairs, id_bytes, -1 if partition is None else partition, when
+        )
+
+    def _check_size(self, value: bytes | None, key: bytes | None, pairs: list[Pair]) -> None:
+        size = len(value or b"") + len(key or b"") + headers_size(pairs)
+        if size > self._max_bytes:
+            raise EventTooLarge(
+                f"Key, value and headers are {size} bytes, MAX_EVENT_BYTES is {self._max_bytes}."
+            )
+
+    def _refused(
+        self, error: PublishError, topic: str | None = None, event_id: str | None = None
+    ) -> Delivery:
+        self._engine.ledger.reject()
+        if self._settings.on_reject == "raise":
+            raise error
+        self._engine.refusals.record(f"event_id={_shown(event_id)} topic={_shown(topic)}: {error}")
+        return self._rejected_delivery(error, topic, event_id)
+
+    def _rejected_delivery(self, error: PublishError, topic: str | None, event_id: str | None) -> Delivery:
+        name = event_id.encode(errors="replace") if isinstance(event_id, str) else b""
+        entry = Delivery(self._engine, topic if isinstance(topic, str) else "", None, None, None, name)
+        entry.handed = entry.ended = True
+        entry._failure = Refused(type(error), error.args[0] if error.args else "")
+        entry.state = State.REJECTED
+        return entry
+
+
+def _shown(name: object) -> str:
+    """A name that was perhaps what is wrong, on one line of a log."""
+    return name if isinstance(name, str) and name.isprintable() and len(name) < 250 else repr(name)[:250]
+
+
+def as_bytes(value: object) -> bytes:
+    """Bytes of any kind as ``bytes``. Raises InvalidEvent."""
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return bytes(value)
+    raise InvalidEvent(
+        f"produce() sends bytes as they are, not a {type(value).__qualname__}: see publish_json"
+    )

@@ -124,7 +124,7 @@ def _progress(text: str) -> None:
 
 def _options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.publish", description=__doc__)
-    parser.add_argument("--events", type=int, default=300_000, help="events a side and round")
+    parser.add_argument("--events", type=int, default=400_000, help="events a side and round")
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--parts", nargs="+", default=["rates", "latency", "memory"])
     parser.add_argument("--child", help=argparse.SUPPRESS)

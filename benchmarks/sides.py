@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from datetime import UTC, datetime
 from typing import Any
 
-from benchmarks.corpus import clock, encoded, typed
+from benchmarks.corpus import clock, prepared, typed
 
 CONFLUENT = {
     "enable.idempotence": True,
@@ -36,7 +36,7 @@ def raw(brokers: str, count: int) -> float:
     """The base: confluent-kafka's Producer, everything encoded beforehand."""
     from confluent_kafka import Producer
 
-    records = list(encoded(count))
+    records = prepared(count)
     producer = Producer({"bootstrap.servers": brokers, **CONFLUENT})
     delivered = 0
 
@@ -68,7 +68,7 @@ def tidings_produce(brokers: str, count: int) -> float:
     """tidings.produce() of bytes with three of the headers; it writes the fourth, event_id, itself."""
     from tidings import Publisher
 
-    records = [(value, key, headers[1:]) for value, key, headers in encoded(count)]
+    records = [(value, key, headers[1:]) for value, key, headers in prepared(count)]
     with Publisher(brokers=brokers, service="bench", max_block=30) as publisher:
         publisher.produce(TOPIC, b"warm-up").wait(30)
         started = clock()
@@ -102,7 +102,7 @@ def aiokafka(brokers: str, count: int) -> float:
     async def run() -> float:
         from aiokafka import AIOKafkaProducer
 
-        records = list(encoded(count))
+        records = prepared(count)
         producer = AIOKafkaProducer(
             bootstrap_servers=brokers,
             linger_ms=5,
@@ -129,7 +129,7 @@ def aio_producer(brokers: str, count: int) -> float:
     async def run() -> float:
         from confluent_kafka.aio import AIOProducer
 
-        records = list(encoded(count))
+        records = prepared(count)
         producer = AIOProducer({"bootstrap.servers": brokers, **CONFLUENT})
         await (await produce_and_flush(producer, b"warm-up"))
         started = clock()
@@ -182,7 +182,7 @@ def faststream_aiokafka(brokers: str, count: int) -> float:
 
 
 async def _faststream(broker: Any, publish: Callable[..., Coroutine[Any, Any, Any]], count: int) -> float:
-    records = [(r.value, r.key, {name: _text(v) for name, v in r.headers}) for r in encoded(count)]
+    records = [(r.value, r.key, {name: _text(v) for name, v in r.headers}) for r in prepared(count)]
     await broker.start()
     await publish(b"warm-up", TOPIC)
     started = clock()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -15,6 +16,7 @@ from support.injection import at_every_point
 from support.processes import wait_until
 from tidings import Delivery, Publisher, PublishError, State
 from tidings.publishing import closing, engine, pump
+from tidings.publishing.pump import Pump
 from tidings.publishing.storms import Storm
 from tidings.settings import Settings
 from tidings.testing.memory import InMemoryTransport
@@ -168,6 +170,80 @@ def test_a_produce_that_raises(settings: Settings, name: str) -> None:
     )
     for life, place in interrupted(lambda: Life(settings, Trouble(error)), lambda life: life.publish()):
         life.check(place, most=1)
+
+
+class ToMain(Trouble):
+    """Leaves the reports to the main thread until ``mend``: the pump's own thread naps without its turn."""
+
+    pump: Pump | None = None
+    to_main = True
+
+    def mend(self) -> None:
+        self.to_main = False
+        super().mend()
+
+    def poll(self, timeout: float) -> int:
+        if self.to_main and threading.current_thread() is not threading.main_thread():
+            if self.pump is not None:
+                self.pump._lent += 1  # as if publishers lent a hand
+            return 0
+        return super().poll(timeout)
+
+
+class Waiters:
+    """Threads that wait for deliveries without end, and callbacks."""
+
+    def __init__(self, deliveries: list[Delivery]) -> None:
+        self.called: list[Delivery] = []
+        self.woken: list[Delivery] = []
+        self.deliveries = deliveries
+        self.threads = [threading.Thread(target=self._wait, args=(each,), daemon=True) for each in deliveries]
+        for thread in self.threads:
+            thread.start()
+        for delivery in deliveries:
+            delivery.add_done_callback(self.called.append)
+        assert wait_until(lambda: all(len(each._waiters or ()) == 2 for each in deliveries))
+
+    def _wait(self, delivery: Delivery) -> None:
+        delivery._keeper.waking.wait(delivery, None)
+        self.woken.append(delivery)
+
+    def check(self, place: str) -> None:
+        assert wait_until(lambda: len(self.woken) == len(self.deliveries)), f"never woken: {place}"
+        assert wait_until(lambda: len(self.called) >= len(self.deliveries)), f"never called: {place}"
+        assert len(self.called) == len(set(map(id, self.called))), f"called twice: {place}"
+
+
+@pytest.mark.parametrize("fault", [None, "_MSG_TIMED_OUT"])
+def test_serving_reports_that_others_wait_for(settings: Settings, fault: str | None) -> None:
+    """The main thread serves the reports; those who wait in other threads are woken all the same."""
+    waiters: list[Waiters] = []
+    places: list[str] = []
+
+    def make() -> Life:
+        transport = ToMain()
+        life = Life(settings, transport)
+        transport.down()
+        life.publish(2)
+        transport.pump = life.publisher._engine.pump
+        if fault:
+            transport.fail(fault, 2)
+        waiters.append(Waiters(life.returned[:]))
+        return life
+
+    def serve(life: Life) -> None:
+        life.transport.up()
+        engine = life.publisher._engine
+        assert engine.pump is not None
+        while len(life.transport):
+            engine.pump.serve(life.transport.poll, 0)
+
+    for life, place in interrupted(make, serve):
+        life.check(place, most=3)
+        waiters[-1].check(place)
+        places.append(place)
+    assert any("Waking.wake" in place for place in places), "interrupted while it told them"
+    assert any("Delivery.__call__" in place for place in places)
 
 
 def test_waiting(settings: Settings) -> None:

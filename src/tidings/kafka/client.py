@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
-from tidings.kafka.config import client_config
+from tidings.kafka.config import alone, client_config
 from tidings.kafka.diagnose import diagnose
+from tidings.kafka.refusals import refusal
 from tidings.settings import Settings
 from tidings.states import Health, HealthStatus
 
@@ -22,27 +23,26 @@ class KafkaClient:
     """Owns one Producer. ``produce`` is the Producer's own method: nothing stands on the hot path.
 
     librdkafka's log goes to ``tidings.kafka`` at DEBUG; each cause of trouble is one WARNING, until all
-    have been quiet for a minute.
+    have been quiet for a minute. ``careful``: every record travels in a batch of its own, so that a broker's
+    answer is about that record. Raises ConfigError, and confluent_kafka.KafkaException for properties of
+    CLIENT_CONFIG that librdkafka does not take.
     """
 
-    def __init__(self, settings: Settings, logger: logging.Logger) -> None:
+    refusal = staticmethod(refusal)
+
+    def __init__(self, settings: Settings, logger: logging.Logger, *, careful: bool = False) -> None:
         self._settings = settings
         self._logger = logger
         self._complaint: tuple[str, str] | None = None
         self._complained = 0.0
         self._said: set[str] = set()
-        config = client_config(settings) | {"error_cb": self._on_error, "logger": _librdkafka_log()}
-        self._producer = Producer(config)
+        config = alone(client_config(settings)) if careful else client_config(settings)
+        self._producer = Producer(config | {"error_cb": self._on_error, "logger": _librdkafka_log()})
         self.produce: Callable[..., None] = self._producer.produce
 
-    def refusal(self, error: Exception) -> KafkaError | None:
-        """The KafkaError behind an exception of produce() or poll()."""
-        if isinstance(error, BufferError):
-            return KafkaError(KafkaError._QUEUE_FULL)
-        if isinstance(error, KafkaException):
-            fault: KafkaError = error.args[0]
-            return fault
-        return None
+    def careful(self) -> Self:
+        """A new client, with a Producer of its own, whose records travel alone; the caller closes it."""
+        return type(self)(self._settings, self._logger, careful=True)
 
     def poll(self, timeout: float) -> int:
         served: int = self._producer.poll(timeout)

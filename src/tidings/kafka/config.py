@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from tidings.errors import ConfigError
@@ -23,6 +24,10 @@ _FRAMING = 36 + 16 * 1024
 16 KiB for the length of each header (2 bytes, as a rule) and the frame of a batch. With the defaults this
 makes 1,016,420, still below the 1,048,588 bytes that Kafka takes."""
 
+_CAREFUL_MESSAGES = 1000
+_CAREFUL_KBYTES = 8 * 1024
+"""The careful client's queue, unless one event needs more: about two seconds of its work."""
+
 _SOCKET_TIMEOUT = 60.0
 _REQUEST_TIMEOUT = 30.0
 """librdkafka's defaults: the longest a request waits, here and at the broker."""
@@ -41,6 +46,22 @@ def client_config(settings: Settings) -> dict[str, Any]:
         **_security(settings),
         **({"debug": settings.debug} if settings.debug else {}),
         **settings.client_config,
+    }
+
+
+def alone(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The same producer, careful: each record is a batch of its own, sent at once, from a small queue.
+
+    What two records share, a broker refuses together: of 21 in a batch with one bad timestamp all 21 failed.
+    640 records a second to one partition were measured.
+    """
+    largest = math.ceil(config["message.max.bytes"] / 1024)
+    return {
+        **config,
+        "batch.num.messages": 1,
+        "linger.ms": 0,
+        "queue.buffering.max.messages": min(_CAREFUL_MESSAGES, config["queue.buffering.max.messages"]),
+        "queue.buffering.max.kbytes": max(_CAREFUL_KBYTES, largest),
     }
 
 

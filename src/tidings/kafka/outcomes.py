@@ -13,10 +13,10 @@ from tidings.errors import Certainty
 class Outcome(StrEnum):
     """How a failure is treated.
 
-    ``suspect``: a broker refused the batch, and perhaps not this event: it is sent again alone, and only that
-    verdict dead-letters. ``hold``: an operator can repair it: the event waits and is tried again slowly.
-    ``again``: sent again under the same event_id, without end. ``fatal``: the client has to be made anew, then
-    as ``again``.
+    ``suspect``: a broker refused the batch, and perhaps not this event: it is sent again alone, and only
+    that verdict dead-letters. ``hold``: an operator can repair it: the event waits and is tried again
+    slowly. ``again``: sent again under the same event_id, without end. ``fatal``: the client has to be made
+    anew, then as ``again``.
     """
 
     SUSPECT = "suspect"
@@ -97,8 +97,8 @@ _ANSWERS: Final = (TABLE[Outcome.SUSPECT] - {"_INVALID_ARG"}) | {
     "TOPIC_AUTHORIZATION_FAILED",
     "UNKNOWN_TOPIC_OR_PART",
 }
-"""A broker's no to the record. None of ``again``: librdkafka repeats those by itself, and a NOT_ENOUGH_REPLICAS
-may come after an attempt that was appended. The other names of ``hold`` are about the client."""
+"""A broker's no to the record. None of ``again``: librdkafka repeats those by itself, and what was
+NOT_ENOUGH_REPLICAS at last may have been appended before. The rest of ``hold`` is about the client."""
 
 _NEVER_LEFT: Final = frozenset({"_INVALID_ARG", "_UNKNOWN_TOPIC", "_UNKNOWN_PARTITION", "_QUEUE_FULL"})
 """The client's own no: no broker was asked, or the topic is gone with all that was in it."""
@@ -116,5 +116,6 @@ def answered(kafka_error: str) -> bool:
 
 
 def certainty_of(kafka_error: str) -> Certainty:
-    """``not_delivered`` when a broker refused the event or it never left; ``unknown`` when Kafka may have it."""
+    """``not_delivered`` when a broker refused the event or it never left; ``unknown`` when Kafka may have
+    it."""
     return "not_delivered" if answered(kafka_error) or kafka_error in _NEVER_LEFT else "unknown"

@@ -2,88 +2,58 @@
 
 from __future__ import annotations
 
-import json
 import time
 import zlib
 from collections import deque
+from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from typing import Any
 
-import msgspec
 from confluent_kafka import KafkaError, KafkaException
 
 from tidings.errors import InvalidTopic
 from tidings.events.routing import check_topic
+from tidings.kafka.refusals import refusal
 from tidings.publishing import forks
 from tidings.publishing.threads import native_queue, native_rlock
 from tidings.publishing.transport import Report
 from tidings.states import Health, HealthStatus
+from tidings.testing.memorykafka import Headers, InMemoryRecord, MemoryKafka, Taken, fault_named
 
-Headers = list[tuple[str, bytes | None]]
-
-
-class InMemoryRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """One record, as a consumer would see it. ``timestamp`` is milliseconds since 1970."""
-
-    topic: str
-    partition: int
-    offset: int
-    key: bytes | None
-    value: bytes | None
-    headers: Headers
-    timestamp: int
-
-    def json(self) -> Any:
-        """The value, decoded from JSON."""
-        return json.loads(self.value or b"null")
-
-
-class _Taken(msgspec.Struct):
-    """A record on its way: what was produced, and whom to tell. Has the shape of a delivery report."""
-
-    topic: str
-    value: bytes | None
-    key: bytes | None
-    at: int
-    report: Report
-    created: int
-    headers: Headers
-    fault: KafkaError | None = None
-    position: int = -1001
-
-    def partition(self) -> int:
-        return self.at
-
-    def offset(self) -> int:
-        return self.position
-
-    def timestamp(self) -> tuple[int, int]:
-        return 1, self.created
+__all__ = ["InMemoryRecord", "InMemoryTransport"]
 
 
 class InMemoryTransport:
     """Keeps every record in memory and reports as Kafka does; refuses what real Kafka refuses.
 
     ``records`` has what was delivered, in order. ``down()`` and ``up()`` play an outage: records wait and
-    arrive later. ``fail(error, times)`` makes the next records fail with a Kafka error such as
-    ``TOPIC_AUTHORIZATION_FAILED``. A publisher that is closed leaves the records here. Any thread.
+    arrive later. ``fail``, ``fail_always`` and ``batch_fail`` make records fail with the name of a Kafka
+    error such as ``TOPIC_AUTHORIZATION_FAILED``. ``careful()`` gives a second lane to the same records, with
+    reports of its own. A publisher that is closed leaves the records here. Any thread.
     """
 
+    refusal = staticmethod(refusal)
+
     def __init__(
-        self, *, partitions: int = 4, max_message_bytes: int = 1_048_588, queue_messages: int = 100_000
+        self,
+        *,
+        partitions: int = 4,
+        max_message_bytes: int = 1_048_588,
+        queue_messages: int = 100_000,
+        _shared: MemoryKafka | None = None,
     ) -> None:
         self.partitions = partitions
         self.max_message_bytes = max_message_bytes
         self.queue_messages = queue_messages
-        self.records: list[InMemoryRecord] = []
-        self._reports: SimpleQueue[_Taken] = native_queue()
-        self._held: deque[_Taken] = deque()
-        self._faults: deque[KafkaError] = deque()
-        self._offsets: dict[tuple[str, int], int] = {}
+        self._busy = _shared is None
+        self._shared = shared = _shared or MemoryKafka()
+        shared.lanes.append(self)
+        self.records = shared.records
+        self._faults = shared.faults
+        self._reports: SimpleQueue[Taken] = native_queue()
+        self._held: deque[Taken] = deque()
         self._serving = 0
-        self._up = True
         self._closed = False
-        self._lock = native_rlock()
         forks.watch(self)
 
     # -- for tests
@@ -97,22 +67,44 @@ class InMemoryTransport:
         self.records.clear()
 
     def down(self) -> None:
-        """From now on nothing is delivered."""
-        with self._lock:
-            self._up = False
+        """From now on nothing is delivered, on any lane."""
+        with self._shared.lock:
+            self._shared.up = False
 
     def up(self) -> None:
         """Deliver what waits, and everything from now on."""
-        with self._lock:
-            self._up = True
-            while self._held:
-                self._deliver(self._held.popleft())
+        with self._shared.lock:
+            self._shared.up = True
+            for lane in self._shared.lanes:
+                lane.release()
 
     def fail(self, error: str, times: int = 1) -> None:
-        """Let the next ``times`` records fail with this Kafka or librdkafka error name."""
-        code = getattr(KafkaError, error)
-        with self._lock:
-            self._faults.extend(KafkaError(code) for _ in range(times))
+        """Let the next ``times`` records, whichever lane they take, fail with this Kafka or librdkafka error
+        name."""
+        fault = fault_named(error)
+        with self._shared.lock:
+            self._faults.extend(fault for _ in range(times))
+
+    def fail_always(self, predicate: Callable[[InMemoryRecord], bool], error: str) -> None:
+        """Let every record that ``predicate`` is true of fail, on every lane, until ``clear_faults()``."""
+        with self._shared.lock:
+            self._shared.guilty.append((predicate, fault_named(error)))
+
+    def batch_fail(self, error: str) -> None:
+        """Let the next records fail as one batch does: all of them until the next poll that serves one.
+
+        Careful lanes are spared. Say ``down()``, publish, ``batch_fail(…)``, ``up()``: exactly what waits
+        fails.
+        """
+        with self._shared.lock:
+            self._shared.batch_fault, self._shared.batch_met = fault_named(error), False
+
+    def clear_faults(self) -> None:
+        """From now on nothing fails any more."""
+        with self._shared.lock:
+            self._faults.clear()
+            self._shared.guilty.clear()
+        self._shared.end_batch()
 
     # -- the transport
 
@@ -131,22 +123,23 @@ class InMemoryTransport:
             raise RuntimeError("the in-memory transport was closed")
         self._refuse_what_kafka_refuses(topic, value, key, partition, headers)
         at = partition if partition >= 0 else zlib.crc32(key or b"") % self.partitions
-        taken = _Taken(topic, value, key, at, report, timestamp or time.time_ns() // 1_000_000, headers)
-        with self._lock:
+        taken = Taken(topic, value, key, at, report, timestamp or time.time_ns() // 1_000_000, headers)
+        with self._shared.lock:
             if len(self) >= self.queue_messages:
                 raise BufferError("Local: Queue full")
-            if self._up:
+            if self._shared.up:
                 self._deliver(taken)
             else:
                 self._held.append(taken)
 
-    def refusal(self, error: Exception) -> KafkaError | None:
-        if isinstance(error, BufferError):
-            return KafkaError(KafkaError._QUEUE_FULL)
-        if isinstance(error, KafkaException):
-            fault: KafkaError = error.args[0]
-            return fault
-        return None
+    def careful(self) -> InMemoryTransport:
+        """Another lane to the same records, faults and outages, with reports and a length of its own."""
+        return InMemoryTransport(
+            partitions=self.partitions,
+            max_message_bytes=self.max_message_bytes,
+            queue_messages=self.queue_messages,
+            _shared=self._shared,
+        )
 
     def poll(self, timeout: float) -> int:
         served = 0
@@ -161,6 +154,8 @@ class InMemoryTransport:
             return served
         finally:  # a report that raises is spent all the same, as librdkafka's are
             self._serving = 0
+            if self._busy and self._shared.batch_met:
+                self._shared.end_batch()
 
     def flush(self, timeout: float) -> int:
         end = time.monotonic() + timeout
@@ -169,20 +164,23 @@ class InMemoryTransport:
         return len(self)
 
     def purge(self) -> None:
-        with self._lock:
+        with self._shared.lock:
             while self._held:
                 taken = self._held[0]
-                taken.fault = KafkaError(KafkaError._PURGE_QUEUE)
+                taken.fault = fault_named("_PURGE_QUEUE")
                 self._reports.put(self._held.popleft())
 
     def close(self) -> None:
         self._closed = True
+        with self._shared.lock:
+            if self in self._shared.lanes:
+                self._shared.lanes.remove(self)
 
     def __len__(self) -> int:
         return len(self._held) + self._reports.qsize() + self._serving
 
     def health(self, timeout: float) -> Health:
-        if self._up:
+        if self._shared.up:
             return Health(
                 status=HealthStatus.HEALTHY, cause="healthy", message="The in-memory transport is up."
             )
@@ -192,8 +190,8 @@ class InMemoryTransport:
 
     def after_fork(self) -> object:
         """In a forked child: what was on its way is the parent's; the records so far stay to be seen."""
-        inherited = (self._lock, self._reports, self._held)
-        self._lock = native_rlock()
+        inherited = (self._shared.lock, self._reports, self._held)
+        self._shared.lock = native_rlock()
         self._reports = native_queue()
         self._held = deque()
         self._serving = 0
@@ -201,24 +199,13 @@ class InMemoryTransport:
 
     # -- within
 
-    def _deliver(self, taken: _Taken) -> None:
-        if self._faults:
-            taken.fault = self._faults.popleft()
-        else:
-            place = (taken.topic, taken.at)
-            taken.position = self._offsets.get(place, 0)
-            self._offsets[place] = taken.position + 1
-            self.records.append(
-                InMemoryRecord(
-                    topic=taken.topic,
-                    partition=taken.at,
-                    offset=taken.position,
-                    key=taken.key,
-                    value=taken.value,
-                    headers=taken.headers,
-                    timestamp=taken.created,
-                )
-            )
+    def release(self) -> None:
+        """Deliver what waited on this lane; ``up()`` holds the lock."""
+        while self._held:
+            self._deliver(self._held.popleft())
+
+    def _deliver(self, taken: Taken) -> None:
+        self._shared.decide(taken, busy=self._busy)
         self._reports.put(taken)
 
     def _refuse_what_kafka_refuses(

@@ -1,0 +1,1 @@
+"""Letters and the store: what could not be sent, on disk and on the dead-letter topic."""

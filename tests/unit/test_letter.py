@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tidings.errors import DecodeError
 from tidings.letters.letter import DeadLetter, Pair
-from tidings.letters.naming import dlq_topic, parked_topic, replays_topic
+from tidings.letters.naming import dlq_topic
 from tidings.topics import is_topic_name
 
 NOON = 1_767_268_800_123
@@ -249,7 +249,3 @@ def test_long_topics_keep_apart() -> None:
     assert first != second
     assert first.endswith(".dlq")
     assert len(first) == 249
-
-
-def test_the_topics_beside_it() -> None:
-    assert (parked_topic("d"), replays_topic("d")) == ("d.parked", "d.replays")

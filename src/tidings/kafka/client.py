@@ -37,7 +37,7 @@ class KafkaClient:
         self._complained = 0.0
         self._said: set[str] = set()
         config = alone(client_config(settings)) if careful else client_config(settings)
-        self._producer = Producer(config | {"error_cb": self._on_error, "logger": _librdkafka_log()})
+        self._producer = Producer(config | {"error_cb": self._on_error, "logger": librdkafka_log()})
         self.produce: Callable[..., None] = self._producer.produce
 
     def careful(self) -> Self:
@@ -93,7 +93,7 @@ class KafkaClient:
         return self._complaint if time.monotonic() - self._complained < _CAUSE_FRESH else None
 
 
-def _librdkafka_log() -> Any:
+def librdkafka_log() -> Any:
     """librdkafka's own log lines, as DEBUG: it repeats itself with every reconnect."""
     logger = logging.getLogger("tidings.kafka")
     demoted = logging.LoggerAdapter(logger)

@@ -28,6 +28,9 @@ _CAREFUL_MESSAGES = 1000
 _CAREFUL_KBYTES = 8 * 1024
 """The careful client's queue, unless one event needs more: about two seconds of its work."""
 
+_READ_AHEAD_KBYTES = 16 * 1024
+"""What a reader may hold of each partition: librdkafka's default is 64 MiB."""
+
 _SOCKET_TIMEOUT = 60.0
 _REQUEST_TIMEOUT = 30.0
 """librdkafka's defaults: the longest a request waits, here and at the broker."""
@@ -62,6 +65,27 @@ def alone(config: Mapping[str, Any]) -> dict[str, Any]:
         "linger.ms": 0,
         "queue.buffering.max.messages": min(_CAREFUL_MESSAGES, config["queue.buffering.max.messages"]),
         "queue.buffering.max.kbytes": max(_CAREFUL_KBYTES, largest),
+    }
+
+
+def reader_config(settings: Settings, group: str) -> dict[str, Any]:
+    """The properties of a consumer that reads letters or searches, and commits nothing by itself.
+
+    Raises ConfigError as ``client_config`` does.
+    """
+    return {
+        "bootstrap.servers": ",".join(settings.brokers),
+        "client.id": settings.client_id,
+        "group.id": group,
+        "enable.auto.commit": False,
+        "auto.offset.reset": "earliest",
+        "enable.partition.eof": True,
+        "fetch.wait.max.ms": 100,
+        "queued.max.messages.kbytes": _READ_AHEAD_KBYTES,
+        "reconnect.backoff.max.ms": ALWAYS["reconnect.backoff.max.ms"],
+        **_security(settings),
+        **({"debug": settings.debug} if settings.debug else {}),
+        **settings.client_config,
     }
 
 

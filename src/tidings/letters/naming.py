@@ -1,4 +1,4 @@
-"""The names of the topics that letters live on."""
+"""The name of the topic that letters go to."""
 
 from __future__ import annotations
 
@@ -22,13 +22,3 @@ def dlq_topic(template: str, topic: str) -> str:
     mark = "-" + hashlib.blake2b(topic.encode(), digest_size=6).hexdigest()
     room = (_LONGEST - len(template) + places * len(_PLACE)) // places - len(mark)
     return template.replace(_PLACE, topic[:room] + mark)
-
-
-def parked_topic(dlq: str) -> str:
-    """Where letters go that were replayed too often; they wait there for a person."""
-    return f"{dlq}.parked"
-
-
-def replays_topic(dlq: str) -> str:
-    """The record of replays of the letters on ``dlq``: who, what and when."""
-    return f"{dlq}.replays"

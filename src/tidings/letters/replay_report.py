@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import Self
 
 import msgspec
 
@@ -23,8 +24,8 @@ _OLD = "7 d and more"
 class ReplayPlan(msgspec.Struct, frozen=True, kw_only=True):
     """What ``run()`` would do now, from ``dry_run()``.
 
-    ``considered`` = ``matched`` + ``skipped`` (the filter's no) + ``duplicates`` (settled by an earlier run,
-    or a copy of another letter) + ``unreadable``. Of the matched, ``to_park`` were replayed too often. The
+    ``considered`` = ``matched`` + ``skipped`` (the filter's no) + ``duplicates`` (settled by an earlier
+    run) + ``unreadable``. Of the matched, ``to_park`` were replayed too often. The
     histograms are of the matched ones: ``by_reason`` (the error code), ``by_topic``, ``by_age`` (since the
     last attempt).
     """
@@ -42,6 +43,10 @@ class ReplayPlan(msgspec.Struct, frozen=True, kw_only=True):
     """The unreadable letters, by place, with what is wrong; at most 100."""
     message: str = ""
     """All of it in a sentence."""
+
+    def saying(self, message: str) -> Self:
+        """The same with a message."""
+        return msgspec.structs.replace(self, message=message)
 
 
 class ReplayReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,6 +72,10 @@ class ReplayReport(msgspec.Struct, frozen=True, kw_only=True):
     message: str = ""
     """All of it in a sentence."""
 
+    def saying(self, message: str) -> Self:
+        """The same with a message."""
+        return msgspec.structs.replace(self, message=message)
+
 
 class Histogram:
     """Counts letters by error code, topic and age; names beyond the first hundred are counted together."""
@@ -77,16 +86,17 @@ class Histogram:
         self.by_topic: Counter[str] = Counter()
         self.by_age: Counter[str] = Counter()
 
+    @staticmethod
+    def count(counter: Counter[str], name: str) -> None:
+        """Count one of this name."""
+        counter[name if name in counter or len(counter) < _MOST_NAMES else _OTHERS] += 1
+
     def add(self, letter: DeadLetter) -> None:
         """Count one letter."""
-        _count(self.by_reason, letter.error_code)
-        _count(self.by_topic, letter.topic)
+        self.count(self.by_reason, letter.error_code)
+        self.count(self.by_topic, letter.topic)
         age = self._now - letter.last_attempt
         self.by_age[next((name for name, limit in _AGES if age < limit), _OLD)] += 1
-
-
-def _count(counter: Counter[str], name: str) -> None:
-    counter[name if name in counter or len(counter) < _MOST_NAMES else _OTHERS] += 1
 
 
 def nothing_matched(plan: ReplayPlan | ReplayReport, filter_text: str, seen: Mapping[str, int]) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -249,3 +250,38 @@ def test_long_topics_keep_apart() -> None:
     assert first != second
     assert first.endswith(".dlq")
     assert len(first) == 249
+
+
+class Owing(msgspec.Struct):
+    """An event as the store keeps it."""
+
+    topic: str = "orders"
+    event_id: bytes = b"e-9"
+    key: bytes | None = b"\xff"
+    value: bytes | None = None
+    headers: list[Pair] = []
+    partition: int = -1
+    timestamp: int = 0
+    attempts: int = 4
+
+
+def of(owing: Owing) -> DeadLetter:
+    return DeadLetter.of(
+        cast(Any, owing),
+        error_code="INVALID_TIMESTAMP",
+        reason="r",
+        certainty="unknown",
+        client_id="shop",
+        first_attempt_ms=NOON,
+        last_attempt_ms=NOON + 1,
+    )
+
+
+def test_the_letter_of_an_event_that_is_owed() -> None:
+    made = of(Owing(headers=[("event_type", b"order.placed"), ("tidings-replay-count", b"1")]))
+    assert (made.topic, made.event_id, made.key, made.value) == ("orders", "e-9", b"\xff", None)
+    assert (made.attempt_count, made.event_type, made.replay_count) == (4, "order.placed", 1)
+    assert (made.partition, made.record_timestamp, made.origin) == (None, None, "publisher")
+    assert (made.error_code, made.certainty) == ("INVALID_TIMESTAMP", "unknown")
+    chosen = of(Owing(partition=0, timestamp=NOON))
+    assert (chosen.partition, chosen.record_timestamp) == (0, NOON)

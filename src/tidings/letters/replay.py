@@ -137,7 +137,7 @@ class Replay:
                 run.work()
                 self.source.note(run.note("finished"), run.key)
             except TidingsError as error:
-                run.stopped = str(error)
+                run.stopped = run.stopped or str(error)
         finally:
             self.source.close()
             self.stopping.clear()

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from tidings.letters.replay import Replay
 
 _WINDOW = 500
-_PACED_WINDOW = 10.0
-"""Seconds of sending in a batch, at most: other replayers wait that long for their share of the letters."""
+_PACED_WINDOW = 1.0
+"""Seconds of sending in a batch, at most: what a killed run repeats, and others wait for their share."""
 _RETRY = 0.1
 _MOST_PROBLEMS = 100
 _OURS = frozenset({REPLAY_COUNT, LETTER_ID, "tidings-resent"})

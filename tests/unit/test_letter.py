@@ -75,6 +75,7 @@ odd_json = st.sampled_from(
         b"[" * 100_000 + b"]" * 100_000,
         b"\xef\xbb\xbf{}",
         b'"AAAA"',
+        b'{"\xff": 1}',
     ]
 )
 values = st.none() | st.binary() | json_text | odd_json
@@ -91,6 +92,17 @@ def test_any_record_comes_back_exactly(value: bytes | None, key: bytes | None, h
     assert (found.value, found.key, found.record_headers) == (value, key, headers)
     again = DeadLetter.decode(found.encode())
     assert (again.value, again.key, again.record_headers) == (value, key, headers)
+
+
+def deeper(frames: int, call: Callable[[], DeadLetter]) -> DeadLetter:
+    return deeper(frames - 1, call) if frames else call()
+
+
+@pytest.mark.parametrize("depth", range(700, 1000, 5))
+def test_a_letter_made_near_the_top_of_the_stack_is_read_far_below(depth: int) -> None:
+    value = b"[" * depth + b"]" * depth
+    made = letter(value)
+    assert deeper(150, lambda: DeadLetter.decode(made.encode())).value == value
 
 
 @given(odd_json)

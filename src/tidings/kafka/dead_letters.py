@@ -28,9 +28,10 @@ _SPARE = 15.0
 """Seconds that a replayer waits for others to hand partitions over before it goes home."""
 _LEAVE = 10.0
 _BATCH_BYTES = 16 * 1024 * 1024
+_SESSION = 10.0
 _GROUP_CONFIG: dict[str, Any] = {
     "partition.assignment.strategy": "cooperative-sticky",
-    "session.timeout.ms": 10_000,
+    "session.timeout.ms": int(_SESSION * 1000),
     # A batch is settled within this; until then nobody else is given its partitions.
     "max.poll.interval.ms": 600_000,
 }
@@ -64,7 +65,7 @@ class DeadLetterTopic:
         self._assigned: dict[int, Progress] | None = None
         self._ended: set[int] = set()
         self._stale = False
-        self._heard = 0.0
+        self._heard = self._asked = 0.0
         self._commits = 0
 
     def survey(self, name: str) -> Iterator[tuple[TakenLetter, bool]]:
@@ -104,7 +105,7 @@ class DeadLetterTopic:
             self._make(f"{self.name}.replays", {"cleanup.policy": "compact"})
         self._writer = Writer(self._settings, self._logger, self._timeout)
         self.note(note, note_key)
-        self._heard = time.monotonic()
+        self._heard = self._asked = time.monotonic()
         consumer.subscribe(
             [self.name], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke
         )
@@ -115,17 +116,20 @@ class DeadLetterTopic:
         consumer = _begun(self._consumer)
         if self._is_over():
             return None
+        if time.monotonic() - self._asked > _SESSION / 2:  # stopped or slow: the partitions may be another's
+            self._stale = True
         found, size, wait = list[Any](), 0, _POLL
         while len(found) < most and size < _BATCH_BYTES and (message := consumer.poll(wait)) is not None:
             found.append(message)
             size += len(message.value() or b"")
             wait = 0.0
+        self._asked = time.monotonic()
         if found:
-            self._heard = time.monotonic()
-        elif time.monotonic() - self._heard > _SILENCE:
+            self._heard = self._asked
+        elif self._asked - self._heard > _SILENCE:
             raise BrokersUnavailable(f"Kafka has given no letter of {self.name} for {_SILENCE:.0f} s.")
         taken = [self._taken(each) for each in found if self._is_wanted(each)]
-        if taken and self._stale:  # what another replayer has settled in these partitions meanwhile
+        if taken and self._stale:  # another replayer may have settled some of these meanwhile
             _begun(self._ledger).refresh(self._timeout)
             self._stale = False
         return taken

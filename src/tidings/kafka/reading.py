@@ -61,19 +61,22 @@ def scan(
     """
     left = {partition: end for partition, (start, end) in spans.items() if start < end}
     consumer.assign([TopicPartition(topic, partition, spans[partition][0]) for partition in left])
-    while left:
-        if time.monotonic() >= deadline:
-            raise BrokersUnavailable(f"The topic {topic} could not be read to its end in time.")
-        message: Any = consumer.poll(_POLL)
-        if message is None:
-            continue
-        error = message.error()
-        if error is None:
-            yield from _wanted(message, left)
-        elif error.code() == KafkaError._PARTITION_EOF:
-            left.pop(message.partition(), None)
-        elif error.name() not in NOBODY:
-            raise told(KafkaException(error), f"The topic {topic} cannot be read")
+    try:
+        while left:
+            if time.monotonic() >= deadline:
+                raise BrokersUnavailable(f"The topic {topic} could not be read to its end in time.")
+            message: Any = consumer.poll(_POLL)
+            if message is None:
+                continue
+            error = message.error()
+            if error is None:
+                yield from _wanted(message, left)
+            elif error.code() == KafkaError._PARTITION_EOF:
+                left.pop(message.partition(), None)
+            elif error.name() not in NOBODY:
+                raise told(KafkaException(error), f"The topic {topic} cannot be read")
+    finally:
+        consumer.unassign()  # or it would go on fetching
 
 
 def _wanted(message: Any, left: dict[int, int]) -> Iterator[Any]:

@@ -13,7 +13,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from tidings.errors import BrokersUnavailable, DeliveryError
-from tidings.kafka.client import KafkaClient
+from tidings.kafka.client import KafkaClient, librdkafka_log
 from tidings.kafka.config import client_config
 from tidings.kafka.outcomes import certainty_of
 from tidings.kafka.refusals import refusal
@@ -83,7 +83,7 @@ def make_topic(settings: Settings, topic: str, config: dict[str, str], timeout: 
 
     That it exists already is fine, and other errors need not matter: writing to it tells.
     """
-    admin = AdminClient(client_config(settings))
+    admin = AdminClient(client_config(settings) | {"logger": librdkafka_log()})
     try:
         made = admin.create_topics([NewTopic(topic, 1, -1, config=config)], request_timeout=timeout)
         made[topic].result(timeout)

@@ -15,25 +15,30 @@ from tidings.testing.errors import RealKafkaError
 # down, clients keep calling its port. Were it one of those, a client would in time be given the very port it
 # calls, be connected to itself, and the node could not come back.
 _PORTS = range(10_000, 32_000)
-_LISTENERS = ("PLAIN", "SECURE", "TLS", "CONTROLLER")
+_PORTS_EACH = 6
 _SECURITY = "org.apache.kafka.common.security."
 
 
 @dataclass(frozen=True)
 class Address:
-    """A node's number and ports; everything listens on 127.0.0.1 only."""
+    """A node's number and ports; everything listens on 127.0.0.1 only.
+
+    ``front`` is where clients of the node's ``fronted`` listener are told to call: a proxy's port.
+    """
 
     node: int
     plain: int
     secure: int
     tls: int
     controller: int
+    fronted: int
+    front: int
 
 
 def choose_addresses(nodes: int) -> list[Address]:
     """Free ports for nodes 1 to ``nodes``."""
-    ports = _free_ports(nodes * len(_LISTENERS))
-    return [Address(node, *(ports.pop() for _ in _LISTENERS)) for node in range(1, nodes + 1)]
+    ports = _free_ports(nodes * _PORTS_EACH)
+    return [Address(node, *(ports.pop() for _ in range(_PORTS_EACH))) for node in range(1, nodes + 1)]
 
 
 def _free_ports(count: int) -> list[int]:
@@ -64,10 +69,12 @@ def render(
     certificates: Certificates,
     users: Mapping[str, str],
     more: Mapping[str, str],
+    *,
+    fronted: bool = False,
 ) -> str:
     """The text of a node's server.properties; ``more`` is added last and overrides."""
     settings = {
-        **_identity(me, everyone, data),
+        **_identity(me, everyone, data, fronted),
         **_security("secure", certificates),
         **_sasl(users),
         **_security("tls", certificates),
@@ -79,16 +86,22 @@ def render(
     return "".join(f"{name}={value}\n" for name, value in settings.items())
 
 
-def _identity(me: Address, everyone: Sequence[Address], data: Path) -> dict[str, str]:
+def _identity(me: Address, everyone: Sequence[Address], data: Path, fronted: bool) -> dict[str, str]:
     clients = f"PLAIN://127.0.0.1:{me.plain},SECURE://127.0.0.1:{me.secure},TLS://127.0.0.1:{me.tls}"
+    listening, advertised = clients, clients
+    if fronted:
+        listening += f",FRONTED://127.0.0.1:{me.fronted}"
+        advertised += f",FRONTED://127.0.0.1:{me.front}"
     return {
         "process.roles": "broker,controller",
         "node.id": str(me.node),
         "controller.quorum.voters": ",".join(f"{a.node}@127.0.0.1:{a.controller}" for a in everyone),
         "controller.listener.names": "CONTROLLER",
-        "listeners": f"{clients},CONTROLLER://127.0.0.1:{me.controller}",
-        "advertised.listeners": clients,
-        "listener.security.protocol.map": "PLAIN:PLAINTEXT,SECURE:SASL_SSL,TLS:SSL,CONTROLLER:PLAINTEXT",
+        "listeners": f"{listening},CONTROLLER://127.0.0.1:{me.controller}",
+        "advertised.listeners": advertised,
+        "listener.security.protocol.map": (
+            "PLAIN:PLAINTEXT,SECURE:SASL_SSL,TLS:SSL,CONTROLLER:PLAINTEXT,FRONTED:PLAINTEXT"
+        ),
         "inter.broker.listener.name": "PLAIN",
         "log.dirs": str(data),
     }

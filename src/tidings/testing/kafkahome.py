@@ -47,7 +47,13 @@ class KafkaHome:
     """Made when a cluster starts and removed when it stops; nothing of a cluster is anywhere else."""
 
     def __init__(
-        self, nodes: int, users: Mapping[str, str], config: Mapping[str, str], jvm_options: Sequence[str]
+        self,
+        nodes: int,
+        users: Mapping[str, str],
+        config: Mapping[str, str],
+        jvm_options: Sequence[str],
+        *,
+        fronted: bool = False,
     ) -> None:
         jars, java = kafka_jars(), find_java()
         self.owner = os.getpid()
@@ -71,7 +77,7 @@ class KafkaHome:
             self.addresses = choose_addresses(nodes)
             for me in self.addresses:
                 disk = self.directory / f"disk{me.node}"
-                text = render(me, self.addresses, disk, self.certificates, users, config)
+                text = render(me, self.addresses, disk, self.certificates, users, config, fronted=fronted)
                 self._properties(me.node).write_text(text)
         except BaseException:
             self.remove()

@@ -32,6 +32,10 @@ class RealKafka(KafkaTopics):
     server.properties, ``jvm_options`` to its command line: ``["-XX:TieredStopAtLevel=4"]`` suits measurements
     that take long enough for the JVM's second compiler.
 
+    With ``fronted`` each node listens in a fourth way, plaintext too, and tells its clients to call another
+    port, where nothing listens until a test puts something of its own: see ``fronts`` and
+    ``tidings.testing.faults.Proxies``.
+
     Unknown topics are created with 4 partitions when a client asks for them. On three nodes a topic has three
     copies and min.insync.replicas is 2. Everything is allowed until a test makes an ACL, and to the plaintext
     listener's clients always.
@@ -52,12 +56,14 @@ class RealKafka(KafkaTopics):
         users: Mapping[str, str] | None = None,
         config: Mapping[str, str] | None = None,
         jvm_options: Sequence[str] = (),
+        fronted: bool = False,
         ready_timeout: float = 90.0,
     ) -> None:
         self.users = dict(users or {"alice": "alice-secret"})
         self._count = nodes
         self._config = dict(config or {})
         self._jvm_options = tuple(jvm_options)
+        self._fronted = fronted
         self._ready_timeout = ready_timeout
         self._home: KafkaHome | None = None
         self._nodes: dict[int, KafkaNode] = {}
@@ -66,7 +72,9 @@ class RealKafka(KafkaTopics):
         """Format the disks, start all nodes and wait until they serve; a started Kafka stays as it is."""
         if self._home is not None:
             return self
-        self._home = KafkaHome(self._count, self.users, self._config, self._jvm_options)
+        self._home = KafkaHome(
+            self._count, self.users, self._config, self._jvm_options, fronted=self._fronted
+        )
         try:
             self._nodes = self._home.new_nodes()
             self._home.format_disks()
@@ -108,6 +116,16 @@ class RealKafka(KafkaTopics):
     def secure_bootstrap_servers(self) -> str:
         """``127.0.0.1:port`` of every node's SASL_SSL listener, separated by commas."""
         return ",".join(f"127.0.0.1:{address.secure}" for address in self._started().addresses)
+
+    @property
+    def fronts(self) -> dict[int, tuple[int, int]]:
+        """By node, on 127.0.0.1: the port its clients are told to call, and the one where it listens.
+
+        Raises RealKafkaError unless made with ``fronted``.
+        """
+        if not self._fronted:
+            raise RealKafkaError("this Kafka has no fronted listener: make it with RealKafka(fronted=True)")
+        return {address.node: (address.front, address.fronted) for address in self._started().addresses}
 
     @property
     def ca_path(self) -> Path:

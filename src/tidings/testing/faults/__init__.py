@@ -1,0 +1,76 @@
+"""Faults, and a judge outside the process: for proving that a service loses no event.
+
+What is named here is public, and loaded when it is used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tidings.testing.faults.crash import arm
+    from tidings.testing.faults.ledger import Ledger, LedgerReader, Life
+    from tidings.testing.faults.load import Load, mark_of
+    from tidings.testing.faults.program import Program
+    from tidings.testing.faults.proxy import Proxies
+    from tidings.testing.faults.reading import Letter, Records, by_event_id, read_letters, read_records
+    from tidings.testing.faults.schedule import Planned, Schedule
+    from tidings.testing.faults.site import FAULTS, Fault, Site
+    from tidings.testing.faults.verdict import Verdict, judge
+
+_HOMES = {
+    "FAULTS": "site",
+    "Fault": "site",
+    "Ledger": "ledger",
+    "LedgerReader": "ledger",
+    "Letter": "reading",
+    "Life": "ledger",
+    "Load": "load",
+    "Planned": "schedule",
+    "Program": "program",
+    "Proxies": "proxy",
+    "Records": "reading",
+    "Schedule": "schedule",
+    "Site": "site",
+    "Verdict": "verdict",
+    "arm": "crash",
+    "by_event_id": "reading",
+    "judge": "verdict",
+    "mark_of": "load",
+    "read_letters": "reading",
+    "read_records": "reading",
+}
+
+__all__ = [
+    "FAULTS",
+    "Fault",
+    "Ledger",
+    "LedgerReader",
+    "Letter",
+    "Life",
+    "Load",
+    "Planned",
+    "Program",
+    "Proxies",
+    "Records",
+    "Schedule",
+    "Site",
+    "Verdict",
+    "arm",
+    "by_event_id",
+    "judge",
+    "mark_of",
+    "read_letters",
+    "read_records",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,20 @@ def sender(tidings_own_kafka: RealKafka) -> Iterator[KafkaSender]:
 @pytest.fixture
 def post(tidings_own_kafka: RealKafka, sender: KafkaSender) -> Post:
     return Post(tidings_own_kafka, sender)
+
+
+def start(post: Post, name: str) -> subprocess.Popen[bytes]:
+    """A replay of 50 letters a second in a process of its own."""
+    command = [sys.executable, str(_PROGRAM), post.brokers, post.dlq, name]
+    return subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(_TESTS)})
+
+
+def wait_for(true: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
+    end = time.monotonic() + _WAIT
+    while not true():
+        assert process.poll() is None
+        assert time.monotonic() < end
+        time.sleep(0.05)
 
 
 def test_events_go_where_they_came_from_exactly_and_once(post: Post) -> None:
@@ -307,16 +322,31 @@ def test_a_kafka_that_goes_silent_ends_the_run_and_loses_nothing(
     assert set(post.ids(40)) == {b"e-%d" % number for number in range(40)}
 
 
+def test_a_run_that_was_suspended_does_not_repeat_what_another_has_done(post: Post) -> None:
+    post.letters(*range(150))
+    process = start(post, "suspended")
+    try:
+        wait_for(lambda: len(post.replayed(0)) >= 30, process)
+        process.send_signal(signal.SIGSTOP)
+        done = len(post.replayed(30))
+        report = post.run(all=True, name="suspended")
+        process.send_signal(signal.SIGCONT)
+        assert process.wait(_WAIT) == 0
+    finally:
+        process.kill()
+        process.wait(_WAIT)
+    assert report.stopped == ""
+    assert 0 < report.replayed <= 150 - done + 50
+    ids = post.ids(150)
+    assert set(ids) == {b"e-%d" % number for number in range(150)}
+    assert sum(ids.values()) - 150 <= 50  # one second of sending, at 50 a second
+
+
 def test_a_killed_run_repeats_only_what_was_in_flight(post: Post) -> None:
     post.letters(*range(150))
-    command = [sys.executable, str(_PROGRAM), post.brokers, post.dlq, "killed"]
-    process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(_TESTS)})
+    process = start(post, "killed")
     try:
-        end = time.monotonic() + _WAIT
-        while len(post.replayed(0)) < 70:
-            assert process.poll() is None
-            assert time.monotonic() < end
-            time.sleep(0.05)
+        wait_for(lambda: len(post.replayed(0)) >= 70, process)
     finally:
         process.kill()
         process.wait(_WAIT)

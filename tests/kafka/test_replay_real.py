@@ -21,6 +21,8 @@ from support.kafka_reader import read_topic
 from support.replaying import KafkaSender, letter
 from tidings.errors import BrokersUnavailable, ConfigError, ConsumeError, DeliveryError
 from tidings.kafka.dead_letters import DeadLetterTopic
+from tidings.kafka.replay_ledger import fingerprint
+from tidings.kafka.taken import TakenLetter
 from tidings.letters.replay import Replay
 from tidings.letters.replay_report import ReplayReport
 from tidings.settings import Settings
@@ -340,6 +342,33 @@ def test_a_run_that_was_suspended_does_not_repeat_what_another_has_done(post: Po
     ids = post.ids(150)
     assert set(ids) == {b"e-%d" % number for number in range(150)}
     assert sum(ids.values()) - 150 <= 50  # one second of sending, at 50 a second
+
+
+def test_who_was_away_for_long_asks_the_ledger_before_it_goes_on(
+    post: Post, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its partitions may be another's by now, and the letters it has fetched settled."""
+    monkeypatch.setattr("tidings.kafka.dead_letters._SESSION", 0.2)
+    post.letters(*range(20), key=b"one")
+    source = DeadLetterTopic(post.settings, post.dlq)
+    source.begin("default", b"{}", b"a-run")
+
+    def taken() -> list[TakenLetter]:
+        end = time.monotonic() + _WAIT
+        while not (letters := source.take(10)):
+            assert letters is not None
+            assert time.monotonic() < end
+        return letters
+
+    try:
+        first = taken()
+        assert not any(source.is_settled(each) for each in first)
+        for record in read_topic(post.brokers, post.dlq, 20):  # another settles all of them meanwhile
+            post.sender.send(f"{post.dlq}.replays", fingerprint(record.value), b"{}")
+        time.sleep(0.2)
+        assert all(source.is_settled(each) for each in taken())
+    finally:
+        source.close()
 
 
 def test_a_killed_run_repeats_only_what_was_in_flight(post: Post) -> None:

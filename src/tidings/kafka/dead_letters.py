@@ -10,9 +10,10 @@ from typing import Any, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from tidings.errors import BrokersUnavailable, ConsumeError
-from tidings.kafka.reading import NOBODY, bounds, reader, scan, told
+from tidings.errors import BrokersUnavailable
+from tidings.kafka.reading import NOBODY, bounds, reader, told
 from tidings.kafka.replay_ledger import ReplayLedger, fingerprint
+from tidings.kafka.survey import as_taken, letter_bounds, survey
 from tidings.kafka.taken import Progress, TakenLetter
 from tidings.kafka.writing import NewRecord, Writer, make_topic
 from tidings.settings import Settings
@@ -20,7 +21,6 @@ from tidings.settings import Settings
 T = TypeVar("T")
 
 _POLL = 0.2
-_SURVEY = 600.0
 _SILENCE = 120.0
 """Seconds without a letter, an end or an error before Kafka counts as away: joining a group may take one
 batch of another replayer's."""
@@ -71,25 +71,7 @@ class DeadLetterTopic:
     def survey(self, name: str) -> Iterator[tuple[TakenLetter, bool]]:
         """Every letter a run of this name would see, and whether it is settled already. Joins no group,
         commits and writes nothing. Raises BrokersUnavailable and ConsumeError."""
-        consumer = reader(self._settings, _group(name))
-        ledger = ReplayLedger(self._settings, f"{self.name}.replays", _group(name))
-        try:
-            ledger.refresh(self._timeout)
-            spans = self._bounds(consumer)
-            asked = [TopicPartition(self.name, partition) for partition in spans]
-            try:
-                committed = consumer.committed(asked, timeout=self._timeout)
-            except KafkaException as error:
-                raise told(error, f"The progress of {_group(name)} cannot be read") from None
-            left = {
-                each.partition: (max(each.offset, spans[each.partition][0]), spans[each.partition][1])
-                for each in committed
-            }
-            for message in scan(consumer, self.name, left, time.monotonic() + _SURVEY):
-                yield self._taken(message), fingerprint(message.value()) in ledger
-        finally:
-            ledger.close()
-            consumer.close()
+        return survey(self._settings, self.name, f"{self.name}.replays", _group(name), self._timeout)
 
     def begin(self, name: str, note: bytes, note_key: bytes) -> None:
         """Write down that a run begins, and join the group. Raises BrokersUnavailable, ConsumeError, and
@@ -98,7 +80,9 @@ class DeadLetterTopic:
             self._settings, _group(name), **_GROUP_CONFIG, on_commit=self._on_commit
         )
         self._ends = {
-            partition: high for partition, (low, high) in self._bounds(consumer).items() if low < high
+            partition: high
+            for partition, (low, high) in letter_bounds(consumer, self.name, self._timeout).items()
+            if low < high
         }
         self._ledger = ReplayLedger(self._settings, f"{self.name}.replays", _group(name))
         if not self._ledger.refresh(self._timeout):
@@ -128,7 +112,7 @@ class DeadLetterTopic:
             self._heard = self._asked
         elif self._asked - self._heard > _SILENCE:
             raise BrokersUnavailable(f"Kafka has given no letter of {self.name} for {_SILENCE:.0f} s.")
-        taken = [self._taken(each) for each in found if self._is_wanted(each)]
+        taken = [as_taken(each) for each in found if self._is_wanted(each)]
         if taken and self._stale:  # another replayer may have settled some of these meanwhile
             _begun(self._ledger).refresh(self._timeout)
             self._stale = False
@@ -190,22 +174,9 @@ class DeadLetterTopic:
 
     # -- within
 
-    def _bounds(self, consumer: Consumer) -> dict[int, tuple[int, int]]:
-        found = bounds(consumer, self.name, self._timeout)
-        if not found:
-            raise ConsumeError(
-                f"There is no topic {self.name}: no letter was written to it yet, or it has another name."
-            )
-        return found
-
     def _make(self, topic: str, config: dict[str, str]) -> None:
         if problem := make_topic(self._settings, topic, config, self._timeout):
             self._logger.warning(f"The topic {topic} cannot be created by this client: {problem}.")
-
-    def _taken(self, message: Any) -> TakenLetter:
-        partition, offset = message.partition(), message.offset()
-        place = f"{self.name}[{partition}]@{offset}"
-        return TakenLetter(place, message.value(), message.key(), message.headers() or [], partition, offset)
 
     def _is_wanted(self, message: Any) -> bool:
         """A letter that was there when the run began, of a partition that is ours."""

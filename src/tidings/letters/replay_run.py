@@ -12,7 +12,8 @@ import msgspec
 from tidings.errors import DecodeError, DeliveryError, PublisherClosed, PublisherFailed, PublishError
 from tidings.events.ids import Stamper
 from tidings.kafka.taken import TakenLetter
-from tidings.letters.letter import LETTER_ID, REPLAY_COUNT, DeadLetter, Pair
+from tidings.letters.letter import DeadLetter
+from tidings.letters.replay_batch import Batch, replay_headers
 from tidings.letters.replay_parts import Sent
 from tidings.letters.replay_report import Histogram, ReplayReport, nothing_matched
 from tidings.states import Receipt, State
@@ -25,18 +26,6 @@ _PACED_WINDOW = 1.0
 """Seconds of sending in a batch, at most: what a killed run repeats, and others wait for their share."""
 _RETRY = 0.1
 _MOST_PROBLEMS = 100
-_OURS = frozenset({REPLAY_COUNT, LETTER_ID, "tidings-resent"})
-
-
-class _Batch:
-    """What becomes of the letters that were taken together."""
-
-    def __init__(self) -> None:
-        self.values: set[bytes | None] = set()
-        self.sent: list[tuple[TakenLetter, DeadLetter, Sent]] = []
-        self.to_park: list[tuple[TakenLetter, DeadLetter]] = []
-        self.settled: list[tuple[TakenLetter, bytes | None]] = []
-        self.left: list[TakenLetter] = []
 
 
 class ReplayRun:
@@ -57,7 +46,7 @@ class ReplayRun:
         source, rate = self._replay.source, self._replay.rate
         window = _WINDOW if rate is None else max(1, min(_WINDOW, int(rate * _PACED_WINDOW)))
         while not self._is_enough() and (letters := source.take(window)) is not None:
-            batch = _Batch()
+            batch = Batch()
             for taken in letters:
                 if self._is_enough():
                     break
@@ -90,7 +79,7 @@ class ReplayRun:
         limit = self._replay.limit
         return bool(self.stopped) or (limit is not None and self._counts["matched"] >= limit)
 
-    def _examine(self, taken: TakenLetter, batch: _Batch) -> None:
+    def _examine(self, taken: TakenLetter, batch: Batch) -> None:
         self._counts["considered"] += 1
         if taken.value in batch.values or self._replay.source.is_settled(taken):
             self._counts["duplicates"] += 1
@@ -118,7 +107,7 @@ class ReplayRun:
             self._send(taken, letter, batch)
         batch.values.add(taken.value)
 
-    def _send(self, taken: TakenLetter, letter: DeadLetter, batch: _Batch) -> None:
+    def _send(self, taken: TakenLetter, letter: DeadLetter, batch: Batch) -> None:
         self._pace()
         end = time.monotonic() + self._replay.patience
         while True:
@@ -127,7 +116,7 @@ class ReplayRun:
                     letter.topic,
                     letter.value,
                     letter.key,
-                    _headers(letter),
+                    replay_headers(letter),
                     letter.event_id,
                     letter.partition if letter.origin == "publisher" else None,
                 )
@@ -148,14 +137,14 @@ class ReplayRun:
                 self._replay.stopping.wait(self._next_send - now)
             self._next_send = max(self._next_send, now) + 1 / self._replay.rate
 
-    def _park(self, batch: _Batch) -> None:
+    def _park(self, batch: Batch) -> None:
         if batch.to_park:
             self._replay.source.park([taken for taken, _ in batch.to_park])
         for taken, letter in batch.to_park:
             self._counts["parked"] += 1
             self._settle(taken, letter, batch, "parked")
 
-    def _await(self, batch: _Batch) -> None:
+    def _await(self, batch: Batch) -> None:
         """Wait for the acknowledgements, all of them together for as long as patience lasts."""
         end = time.monotonic() + self._replay.patience
         stored: list[tuple[TakenLetter, DeadLetter]] = []
@@ -178,7 +167,7 @@ class ReplayRun:
         if stored:
             self._await_stored(stored, batch, end)
 
-    def _await_stored(self, stored: list[tuple[TakenLetter, DeadLetter]], batch: _Batch, end: float) -> None:
+    def _await_stored(self, stored: list[tuple[TakenLetter, DeadLetter]], batch: Batch, end: float) -> None:
         """What the store took ends when Kafka takes events again: delivered, or a new letter."""
         ended = self._replay.publisher.flush(max(0.0, end - time.monotonic()))
         for taken, letter in stored:
@@ -193,7 +182,7 @@ class ReplayRun:
             )
 
     def _replayed(
-        self, taken: TakenLetter, letter: DeadLetter, batch: _Batch, receipt: Receipt | None
+        self, taken: TakenLetter, letter: DeadLetter, batch: Batch, receipt: Receipt | None
     ) -> None:
         self._counts["replayed"] += 1
         if receipt is None:
@@ -202,7 +191,7 @@ class ReplayRun:
             self._settle(taken, letter, batch, "replayed", partition=receipt.partition, offset=receipt.offset)
 
     def _undelivered(
-        self, taken: TakenLetter, letter: DeadLetter, sent: Sent, batch: _Batch, error: DeliveryError
+        self, taken: TakenLetter, letter: DeadLetter, sent: Sent, batch: Batch, error: DeliveryError
     ) -> None:
         if sent.state is not State.DEAD_LETTERED:
             self._fail(taken, batch, str(error))
@@ -215,7 +204,7 @@ class ReplayRun:
     # -- the books
 
     def _settle(
-        self, taken: TakenLetter, letter: DeadLetter, batch: _Batch, action: str, **more: object
+        self, taken: TakenLetter, letter: DeadLetter, batch: Batch, action: str, **more: object
     ) -> None:
         facts = {
             "letter_id": letter.letter_id,
@@ -232,11 +221,11 @@ class ReplayRun:
             f"from={taken.place} who={self._replay.who} replay={self.run_id}"
         )
 
-    def _fail(self, taken: TakenLetter, batch: _Batch, problem: str) -> None:
+    def _fail(self, taken: TakenLetter, batch: Batch, problem: str) -> None:
         self._counts["failed"] += 1
         self._leave(taken, batch, problem)
 
-    def _leave(self, taken: TakenLetter, batch: _Batch, problem: str) -> None:
+    def _leave(self, taken: TakenLetter, batch: Batch, problem: str) -> None:
         self._problem(taken, problem)
         batch.left.append(taken)
 
@@ -255,9 +244,3 @@ class ReplayRun:
             f"that match ({self._replay.filter}); {report.skipped} passed over, {report.duplicates} settled "
             f"before, {report.unreadable} unreadable."
         )
-
-
-def _headers(letter: DeadLetter) -> list[Pair]:
-    kept = [pair for pair in letter.record_headers if pair[0] not in _OURS]
-    count = b"%d" % (letter.replay_count + 1)
-    return [*kept, (REPLAY_COUNT, count), (LETTER_ID, letter.letter_id.encode())]

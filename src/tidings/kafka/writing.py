@@ -73,7 +73,7 @@ class Writer:
             raise _refused(topic, error.args[0].name()) from None
 
     def close(self) -> None:
-        """Give up what is not written; without purge and flush, closing takes a whole delivery timeout."""
+        """Give up what is not written. Without purge and flush, closing takes a whole delivery timeout."""
         self._client.purge()
         with contextlib.suppress(KafkaException):  # a fatal error of a client that is let go
             self._client.flush(0)

@@ -12,16 +12,17 @@ if TYPE_CHECKING:
     from tidings.testing.faults.crash import arm
     from tidings.testing.faults.ledger import Ledger, LedgerReader, Life
     from tidings.testing.faults.load import Load, mark_of
+    from tidings.testing.faults.named import FAULTS, Fault
     from tidings.testing.faults.program import Program
     from tidings.testing.faults.proxy import Proxies
     from tidings.testing.faults.reading import Letter, Records, by_event_id, read_letters, read_records
     from tidings.testing.faults.schedule import Planned, Schedule
-    from tidings.testing.faults.site import FAULTS, Fault, Site
+    from tidings.testing.faults.trial import Trial
     from tidings.testing.faults.verdict import Verdict, judge
 
 _HOMES = {
-    "FAULTS": "site",
-    "Fault": "site",
+    "FAULTS": "named",
+    "Fault": "named",
     "Ledger": "ledger",
     "LedgerReader": "ledger",
     "Letter": "reading",
@@ -32,7 +33,7 @@ _HOMES = {
     "Proxies": "proxy",
     "Records": "reading",
     "Schedule": "schedule",
-    "Site": "site",
+    "Trial": "trial",
     "Verdict": "verdict",
     "arm": "crash",
     "by_event_id": "reading",
@@ -55,7 +56,7 @@ __all__ = [
     "Proxies",
     "Records",
     "Schedule",
-    "Site",
+    "Trial",
     "Verdict",
     "arm",
     "by_event_id",

@@ -119,17 +119,17 @@ class Life(msgspec.Struct):
     def owed(self) -> set[str]:
         """What may not be missing, given how this life ended.
 
-        All that was accepted, after an orderly end. After a SIGKILL what was safe, or told to be in Kafka or
+        All that was accepted, unless it was killed. After a SIGKILL what was safe, or told to be in Kafka or
         in the store; and in spill mode also what was accepted STORE_AFTER + 1 s before.
         """
-        if self.closed is not None:
+        if self.killed is None:
             return set(self.accepted)
         owed = self.safe | {
             mark
             for mark, (state, _) in self.told.items()
             if state in {State.DELIVERED, State.STORED, State.DEAD_LETTERED}
         }
-        if self.durability == "spill" and self.killed is not None:
+        if self.durability == "spill":
             window = self.killed - self.store_after - 1.0
             owed |= {mark for mark, when in self.accepted.items() if when < window}
         return owed

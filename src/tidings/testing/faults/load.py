@@ -75,6 +75,11 @@ class Load(Program):
         self.say(f"stop {timeout}")
         return self.wait(timeout + 30.0)
 
+    def leave(self) -> int:
+        """Have it end its publishing threads and return from main without close(); its exit status."""
+        self.say("leave")
+        return self.wait()
+
     def drain(self, timeout: float = 120.0) -> None:
         """Publish nothing more, and wait until nothing is stored or in flight. Raises TimeoutError."""
         self.set_rate(0)
@@ -111,7 +116,7 @@ def mark_of(value: bytes | None, headers: Mapping[str, bytes | None]) -> str | N
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Publish until told to stop: by ``stop [timeout]`` on standard input, SIGTERM or SIGINT."""
+    """Publish until told to stop: by ``stop [timeout]`` or ``leave`` on standard input, SIGTERM or SIGINT."""
     parser = argparse.ArgumentParser(prog="python -m tidings.testing.faults.load", description=__doc__)
     parser.add_argument("--ledger", required=True)
     parser.add_argument("--topic", required=True)
@@ -143,6 +148,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if what == "stop":
             timeout = float(argument) if argument else None
             break
+        if what == "leave":
+            publishing.end()
+            return 0
         if what == "rate":
             publishing.rate = float(argument)
         elif what == "clock":

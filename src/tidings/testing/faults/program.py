@@ -66,12 +66,10 @@ class Program:
         stdin.flush()
 
     def kill(self) -> None:
-        """SIGKILL, and wait until it is gone; the ledger then says when. Does nothing when it has ended."""
+        """SIGKILL, and wait until it is gone. Does nothing when it has ended."""
         if self.running:
             self._child().kill()
             self._gone()
-            with Ledger(self.ledger) as ledger:
-                ledger.killed()
 
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal."""
@@ -86,7 +84,7 @@ class Program:
         self.signal(signal.SIGCONT)
 
     def wait(self, timeout: float = _TIMEOUT) -> int:
-        """Wait until it has ended; its exit status. Raises TimeoutError."""
+        """Wait until it has ended; its exit status (-9 when it has killed itself). Raises TimeoutError."""
         try:
             self._child().wait(timeout)
         except subprocess.TimeoutExpired:
@@ -120,7 +118,11 @@ class Program:
         process = self._child()
         if process.stdin is not None:
             process.stdin.close()
-        return process.wait(_TIMEOUT)
+        status = process.wait(_TIMEOUT)
+        if status == -signal.SIGKILL:
+            with Ledger(self.ledger) as ledger:
+                ledger.killed()
+        return status
 
     def _child(self) -> subprocess.Popen[bytes]:
         if self._process is None:

@@ -51,25 +51,28 @@ class Publishing:
         targets += [(self._in_loop, options.threads)] * options.loop
         self._share = 1 / workers if workers else 0.0
         self._threads = [threading.Thread(target=target, args=(name,)) for target, name in targets]
-        self._threads.append(threading.Thread(target=self._watch_safety))
+        self._watching = threading.Thread(target=self._watch_safety, daemon=True)
 
     def start(self) -> None:
         """Begin to publish."""
-        for thread in self._threads:
+        for thread in (*self._threads, self._watching):
             thread.start()
 
     def report(self) -> None:
         """Write the counters down."""
         self._ledger.stats(self._publisher.stats())
 
+    def end(self) -> None:
+        """End the threads that publish, and do not close."""
+        self._over.set()
+        for thread in self._threads:
+            thread.join()
+
     def stop(self, timeout: float | None) -> None:
         """End the threads, close, and write down how it ended."""
-        self._over.set()
-        *publishing, watching = self._threads
-        for thread in publishing:
-            thread.join()
+        self.end()
         report = self._publisher.close(timeout)
-        watching.join()
+        self._watching.join()
         # Callbacks come on a thread of their own, and the last of them may come after close() has returned.
         deadline = time.monotonic() + _LAST_WORDS
         while len(self._settled) < len(self._accepted) and time.monotonic() < deadline:

@@ -17,13 +17,21 @@ from tidings.testing.faults import Proxies, Trial, Verdict
 RATE = 600
 """Events a second, while a fault lasts and after it."""
 
+_CONFIG = {
+    "auto.create.topics.enable": "false",  # a topic that is unknown stays so
+    "connections.max.reauth.ms": "3000",  # a password that was changed is asked for again
+}
 MakeTrial = Callable[..., Trial]
+
+
+Kept = Callable[[Verdict], None]
 
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[RealKafka]:
+    """Three nodes; a topic has three copies, and takes events while two of them are in sync."""
     try:
-        kafka = RealKafka(3, fronted=True).start()
+        kafka = RealKafka(3, fronted=True, config=_CONFIG).start()
     except RealKafkaUnavailable as error:
         if os.environ.get("CI", "").lower() in {"true", "1"}:
             raise
@@ -59,7 +67,7 @@ def trial(make_trial: MakeTrial) -> Trial:
 
 
 @pytest.fixture
-def kept() -> Callable[[Verdict], None]:
+def kept() -> Kept:
     """Checks the promise, and that there was load enough to keep it for."""
 
     def check(verdict: Verdict) -> None:

@@ -5,7 +5,7 @@ BIN := .venv/bin
 BROKER ?= embedded
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: setup demo test test-kafka test-cluster bench lint docs constraints clean
+.PHONY: setup demo test test-kafka test-cluster chaos bench lint docs constraints clean
 
 setup: .venv/.ready
 
@@ -31,6 +31,13 @@ test-kafka: setup
 # Outages, on three real brokers, and the long runs.
 test-cluster: setup
 	$(PYTEST) tests/cluster
+
+# A random schedule of faults, the program killed and restarted too; one line of JSON: docs/reliability.md.
+SEED ?= 1
+MINUTES ?= 5
+MODE ?= write-ahead
+chaos: setup
+	@$(BIN)/python -m tidings.testing.faults.chaos --seed $(SEED) --minutes $(MINUTES) --mode $(MODE)
 
 bench: setup
 	$(BIN)/python -m benchmarks.publish

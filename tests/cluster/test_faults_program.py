@@ -43,7 +43,7 @@ def last_life_ends(trial: Trial) -> Verdict:
 def test_close_while_kafka_is_away(
     trial: Trial, cluster: RealKafka, network: Proxies, kept: Kept, stored: bool
 ) -> None:
-    trial.begin(15)
+    trial.begin(11)
     if stored:
         with network.cut():
             time.sleep(1)
@@ -67,7 +67,7 @@ def test_close_while_kafka_is_away(
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_under_load(trial: Trial, kept: Kept, number: signal.Signals) -> None:
-    trial.begin(15)
+    trial.begin(11)
     trial.load.signal(number)
     assert trial.load.wait() == 0
     verdict = trial.verdict()
@@ -76,7 +76,7 @@ def test_a_signal_under_load(trial: Trial, kept: Kept, number: signal.Signals) -
 
 
 def test_it_returns_from_main_without_close(trial: Trial, kept: Kept) -> None:
-    trial.begin(15)
+    trial.begin(11)
     assert trial.load.leave() == 0
     kept(trial.verdict())
 

@@ -221,6 +221,24 @@ for name in "abcd":
         assert numbers == list(range(len(numbers)))
 
 
+def test_waiting_is_about_the_present_life(path: Path) -> None:
+    program = f"""
+import time
+from tidings.testing.faults import Ledger
+time.sleep(0.5)
+ledger = Ledger({str(path)!r})
+ledger.started(durability="memory")
+ledger.accepted("k:1")
+time.sleep(60)
+"""
+    with Program([sys.executable, "-c", program], path).start() as child:
+        for life in range(2):
+            child.wait_until(lambda life: "k:1" in life.accepted)
+            assert len(child.lives) == life + 1
+            child.kill()
+            child.start()
+
+
 def test_a_program_that_kills_itself_was_killed(path: Path) -> None:
     program = f"""
 import sys

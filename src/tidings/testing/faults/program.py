@@ -31,12 +31,14 @@ class Program:
         self.log = ledger.with_name(ledger.name + ".log")
         self.env = dict(env or {})
         self._reader = LedgerReader(ledger)
+        self._over = 0  # lives that were over when it was last started
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> Self:
         """Start it; a life begins. Raises RuntimeError when it already runs."""
         if self.running:
             raise RuntimeError("the program is already running")
+        self._over = len(self.lives)
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(  # noqa: S603 - the caller's own program
                 self.argv,
@@ -96,11 +98,10 @@ class Program:
 
         Raises TimeoutError, and RuntimeError when the program has ended before.
         """
-        before = len(self.lives) - (1 if self.running and self.lives else 0)
         deadline = time.monotonic() + timeout
         while True:
             lives = self.lives
-            if len(lives) > before and true(lives[-1]):
+            if len(lives) > self._over and true(lives[-1]):
                 return lives[-1]
             if not self.running:
                 raise RuntimeError(f"the program has ended\n{self.log_tail()}")

@@ -30,9 +30,8 @@ def test_flapping(trial: Trial, network: Proxies, kept: Kept) -> None:
     assert (verdict.dead_lettered, verdict.refused) == (0, 0)
 
 
-@pytest.mark.parametrize("delivery_timeout", ["120s", "5s"])
-def test_a_black_hole(make_trial: MakeTrial, network: Proxies, kept: Kept, delivery_timeout: str) -> None:
-    trial = make_trial({"KAFKA_DELIVERY_TIMEOUT": delivery_timeout})
+def test_a_black_hole(make_trial: MakeTrial, network: Proxies, kept: Kept) -> None:
+    trial = make_trial({"KAFKA_DELIVERY_TIMEOUT": "5s"})  # much shorter than the outage
     trial.begin()
     with network.black_hole():
         time.sleep(15)

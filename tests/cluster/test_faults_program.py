@@ -153,7 +153,7 @@ def test_killed_at_two_hundred_moments(make_side_trial: Callable[[int], Trial]) 
         assert verdict.dead_lettered == 0
 
 
-@pytest.mark.parametrize("call", [1, 2, 7, 30])
+@pytest.mark.parametrize("call", [1, 10])
 @pytest.mark.parametrize("point", CRASH_POINTS)
 def test_killed_at_a_named_point(make_trial: MakeTrial, point: str, call: int) -> None:
     trial = make_trial(WRITE_AHEAD)

@@ -52,7 +52,8 @@ def test_a_topic_that_is_deleted_and_created_again(trial: Trial, cluster: RealKa
     assert trial.before.copies
     cluster.delete_topic(trial.topic)
     trial.load.resume()
-    time.sleep(12)
+    store_fills(trial)
+    time.sleep(6)
     cluster.create_topic(trial.topic, 6)
     verdict = trial.end()
     kept(verdict)

@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tidings.testing.faults.chaos", description=__doc__)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--minutes", type=float, default=5.0)
-    parser.add_argument("--mode", choices=("write-ahead", "spill"), default="write-ahead")
+    parser.add_argument("--mode", choices=("write-ahead", "spill", "memory"), default="write-ahead")
     parser.add_argument("--rate", type=float, default=1200.0, help="events a second")
     parser.add_argument("--keep", type=Path, help="a directory for the ledger and the log, to be kept")
     options = parser.parse_args(arguments)

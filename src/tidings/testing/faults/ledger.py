@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
+from sys import intern
 from typing import Self
 
 import msgspec
@@ -170,7 +171,7 @@ class LedgerReader:
         life = self.lives[-1]
         match what:
             case "offered":
-                life.keys[words[0]] = (words[1], int(words[2]))
+                life.keys[words[0]] = (intern(words[1]), int(words[2]))
             case "accepted":
                 life.accepted[words[0]] = float(words[1])
             case "refused":
@@ -178,7 +179,7 @@ class LedgerReader:
             case "safe":
                 life.safe.add(words[0])
             case "told":
-                life.told[words[0]] = (words[1], words[2])
+                life.told[words[0]] = (intern(words[1]), intern(words[2]))
             case "stats":
                 life.stats = msgspec.json.decode(rest, type=Stats)
             case "closed":

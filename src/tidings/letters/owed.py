@@ -1,4 +1,4 @@
-"""What a journal keeps and tells: events that are owed, letters that wait, counts, and what a disk destroyed."""
+"""What a journal keeps and tells: events that are owed, letters that wait, counts, what a disk destroyed."""
 
 from __future__ import annotations
 

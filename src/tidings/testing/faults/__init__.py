@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tidings.testing.faults.crash import arm
     from tidings.testing.faults.ledger import Ledger, LedgerReader, Life
+    from tidings.testing.faults.leftover import Leftover, read_store
     from tidings.testing.faults.load import Load, mark_of
     from tidings.testing.faults.named import FAULTS, Fault
     from tidings.testing.faults.program import Program
@@ -25,6 +26,7 @@ _HOMES = {
     "Fault": "named",
     "Ledger": "ledger",
     "LedgerReader": "ledger",
+    "Leftover": "leftover",
     "Letter": "reading",
     "Life": "ledger",
     "Load": "load",
@@ -41,6 +43,7 @@ _HOMES = {
     "mark_of": "load",
     "read_letters": "reading",
     "read_records": "reading",
+    "read_store": "leftover",
 }
 
 __all__ = [
@@ -48,6 +51,7 @@ __all__ = [
     "Fault",
     "Ledger",
     "LedgerReader",
+    "Leftover",
     "Letter",
     "Life",
     "Load",
@@ -64,6 +68,7 @@ __all__ = [
     "mark_of",
     "read_letters",
     "read_records",
+    "read_store",
 ]
 
 

@@ -89,7 +89,9 @@ def read_letters(
     Raises as ``read_records`` does, and msgspec.MsgspecError at a record that is no letter.
     """
     letters: list[Letter] = []
-    _read(brokers, topics, lambda message: letters.append(_letter(message.value() or b"", identify)), timeout)
+    _read(
+        brokers, topics, lambda message: letters.append(letter_of(message.value() or b"", identify)), timeout
+    )
     return letters
 
 
@@ -98,7 +100,8 @@ def _headers(message: Message) -> dict[str, bytes | None]:
     return dict(pairs)
 
 
-def _letter(text: bytes, identify: Identify) -> Letter:
+def letter_of(text: bytes, identify: Identify) -> Letter:
+    """A letter from its JSON."""
     letter = msgspec.json.decode(text)
     event, encoding = letter["event"], letter["event_encoding"]
     value = {"json": lambda: msgspec.json.encode(event), "base64": lambda: b64decode(event)}.get(encoding)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
+from tidings.testing.faults.leftover import read_store
 from tidings.testing.faults.load import Load, mark_of
 from tidings.testing.faults.proxy import Proxies
 from tidings.testing.faults.reading import Letter, Records, read_letters, read_records
@@ -102,8 +103,9 @@ class Trial:
         return list(self.store.glob("*.journal"))
 
     def verdict(self) -> Verdict:
-        """The verdict on all lives of the program so far."""
-        return judge(self.load.lives, self.records(), self.letters())
+        """The verdict on all lives of the program, when it does not run."""
+        left = read_store(self.store, mark_of)
+        return judge(self.load.lives, self.records(), [*self.letters(), *left.letters], left.events)
 
     def __enter__(self) -> Self:
         return self

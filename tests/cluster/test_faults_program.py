@@ -21,6 +21,9 @@ SIDE_BY_SIDE = 3
 CRASH_POINTS = [
     "tidings.letters.journal:Journal.commit:before",
     "tidings.letters.journal:Journal.commit:after",
+    "tidings.letters.writing:insert:after",
+    "tidings.letters.writing:delete:before",
+    "tidings.letters.writing:delete:after",
 ]
 
 pytestmark = pytest.mark.timeout(600)
@@ -153,19 +156,20 @@ def test_killed_at_two_hundred_moments(make_side_trial: Callable[[int], Trial]) 
         assert verdict.dead_lettered == 0
 
 
-@pytest.mark.parametrize("call", [1, 10])
-@pytest.mark.parametrize("point", CRASH_POINTS)
-def test_killed_at_a_named_point(make_trial: MakeTrial, point: str, call: int) -> None:
+def test_killed_at_named_points(make_trial: MakeTrial) -> None:
+    """Around a commit, inside its transaction, and between an acknowledgement and its row's removal."""
     trial = make_trial(WRITE_AHEAD)
     trial.create_topics()
-    trial.load.crash = f"{point}:{call}"
-    trial.load.start()
-    assert trial.load.wait() == -signal.SIGKILL
+    points = [f"{point}:{call}" for point in CRASH_POINTS for call in (1, 40)]
+    for point in points:
+        trial.load.crash = point
+        trial.load.start()
+        assert trial.load.wait() == -signal.SIGKILL, point
     trial.load.crash = None
     verdict = last_life_ends(trial)
     assert verdict.ok, verdict
-    assert (verdict.lives, verdict.dead_lettered) == (2, 0)
-    assert verdict.accepted > 0
+    assert (verdict.lives, verdict.dead_lettered) == (len(points) + 1, 0)
+    assert verdict.accepted > 1000
 
 
 def test_killed_in_an_outage_in_spill_mode(make_trial: MakeTrial, network: Proxies, kept: Kept) -> None:

@@ -1,4 +1,4 @@
-"""Brokers and an in-memory transport, for testing services that use tidings.
+"""Brokers, an in-memory transport and faults, for testing services that use tidings.
 
 What is named here is public, and loaded when it is used.
 """
@@ -12,6 +12,13 @@ if TYPE_CHECKING:
     from tidings.testing.embedded import EmbeddedBroker
     from tidings.testing.errors import EmbeddedBrokerError, RealKafkaError, RealKafkaUnavailable
     from tidings.testing.kafkaadmin import ExistingKafka
+    from tidings.testing.faults.ledger import Ledger
+    from tidings.testing.faults.load import Load
+    from tidings.testing.faults.program import Program
+    from tidings.testing.faults.proxy import Proxies
+    from tidings.testing.faults.schedule import Schedule
+    from tidings.testing.faults.trial import Trial
+    from tidings.testing.faults.verdict import Verdict, judge
     from tidings.testing.memory import InMemoryRecord, InMemoryTransport
     from tidings.testing.mockcluster import EmbeddedCluster
     from tidings.testing.realkafka import RealKafka
@@ -24,9 +31,17 @@ _HOMES = {
     "ExistingKafka": "kafkaadmin",
     "InMemoryRecord": "memory",
     "InMemoryTransport": "memory",
+    "Ledger": "faults.ledger",
+    "Load": "faults.load",
+    "Program": "faults.program",
+    "Proxies": "faults.proxy",
     "RealKafka": "realkafka",
     "RealKafkaError": "errors",
     "RealKafkaUnavailable": "errors",
+    "Schedule": "faults.schedule",
+    "Trial": "faults.trial",
+    "Verdict": "faults.verdict",
+    "judge": "faults.verdict",
 }
 
 __all__ = [
@@ -36,9 +51,17 @@ __all__ = [
     "ExistingKafka",
     "InMemoryRecord",
     "InMemoryTransport",
+    "Ledger",
+    "Load",
+    "Program",
+    "Proxies",
     "RealKafka",
     "RealKafkaError",
     "RealKafkaUnavailable",
+    "Schedule",
+    "Trial",
+    "Verdict",
+    "judge",
 ]
 
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tidings.testing.embedded import EmbeddedBroker
     from tidings.testing.errors import EmbeddedBrokerError, RealKafkaError, RealKafkaUnavailable
-    from tidings.testing.kafkaadmin import ExistingKafka
     from tidings.testing.faults.ledger import Ledger
     from tidings.testing.faults.load import Load
     from tidings.testing.faults.program import Program
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from tidings.testing.faults.schedule import Schedule
     from tidings.testing.faults.trial import Trial
     from tidings.testing.faults.verdict import Verdict, judge
+    from tidings.testing.kafkaadmin import ExistingKafka
     from tidings.testing.memory import InMemoryRecord, InMemoryTransport
     from tidings.testing.mockcluster import EmbeddedCluster
     from tidings.testing.realkafka import RealKafka

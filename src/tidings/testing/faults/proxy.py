@@ -33,26 +33,27 @@ class Link:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection of a client, until either side ends it or the link is cut."""
-        if self._cut:
-            writer.transport.abort()
-            return
+        ends = {writer}
+        self._open.add(writer)  # from the start: a cut may come while the node is being called
         try:
+            if self._cut:
+                return
             node_reader, node_writer = await asyncio.open_connection(_HOST, self._target)
-        except OSError:  # the node is down: so its clients are told
-            writer.transport.abort()
-            return
-        pair = {writer, node_writer}
-        self._open |= pair
-        try:
+            ends.add(node_writer)
+            self._open.add(node_writer)
+            if writer.transport.is_closing():
+                return
             to_node = asyncio.create_task(self._pass_on(reader, node_writer, from_node=False))
             to_client = asyncio.create_task(self._pass_on(node_reader, writer, from_node=True))
             await asyncio.wait({to_node, to_client}, return_when=asyncio.FIRST_COMPLETED)
             for task in (to_node, to_client):
                 task.cancel()
             await asyncio.gather(to_node, to_client, return_exceptions=True)
+        except OSError:
+            return  # the node is down, and its clients are told so by the end of their connection
         finally:
-            self._open -= pair
-            for end in pair:
+            self._open -= ends
+            for end in ends:
                 end.transport.abort()
 
     async def _pass_on(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from zlib import crc32
 
 import msgspec
 
@@ -35,6 +36,22 @@ class Letters(msgspec.Struct):
         )
 
 
+META = "SELECT high, waiting, parked, parked_bytes, topics, checksum FROM meta"
+
+
+def checksum_of(*row: object) -> int:
+    """Of a row of counts: a flipped bit must not make an event vanish from them."""
+    return crc32(repr(row).encode())
+
+
+def write_meta(con: sqlite3.Connection, numbers: tuple[int, int, int, int, int]) -> None:
+    """Write high, waiting, parked, parked_bytes and the number of topics."""
+    con.execute(
+        "UPDATE meta SET high = ?, waiting = ?, parked = ?, parked_bytes = ?, topics = ?, checksum = ?",
+        (*numbers, checksum_of(*numbers)),
+    )
+
+
 class Change(msgspec.Struct):
     """What one commit does to the counts."""
 
@@ -63,17 +80,18 @@ class Books:
     """The counts of one journal. ``tallies`` is replaced, never changed in its keys: callers may walk it."""
 
     def __init__(self, con: sqlite3.Connection) -> None:
-        self.written = {
-            topic: Written(events, size, span)
-            for topic, events, size, span in con.execute("SELECT topic, events, bytes, span FROM topics")
-        }
+        self.written = {}
+        for *row, checksum in con.execute("SELECT topic, events, bytes, span, checksum FROM topics"):
+            if checksum != checksum_of(*row):
+                raise RowMissing
+            self.written[row[0]] = Written(*row[1:])
         self.tallies = {topic: Tally(each.events, each.bytes) for topic, each in self.written.items()}
         self.events = sum(tally.events for tally in self.tallies.values())
-        meta = con.execute("SELECT high, waiting, parked, parked_bytes FROM meta").fetchone()
-        if meta is None or not all(isinstance(number, int) for number in meta):
+        *meta, checksum = con.execute(META).fetchone() or (0,)
+        if checksum != checksum_of(*meta) or meta[-1] != len(self.written):
             raise RowMissing
         self.high = int(meta[0])
-        self.letters = Letters(*meta[1:])
+        self.letters = Letters(*meta[1:-1])
         for topic, tally in self.tallies.items():
             tally.oldest = _oldest(con, topic)
 
@@ -84,21 +102,21 @@ class Books:
 
     def write(self, con: sqlite3.Connection, change: Change) -> None:
         """Write the counts as they are after the change; inside its transaction."""
+        topics = self.written.keys() - change.written.keys()
         for topic, delta in change.written.items():
             row = self._after(topic, delta)
             if row.events:
+                numbers = (topic, row.events, row.bytes, row.span)
                 con.execute(
-                    "INSERT OR REPLACE INTO topics VALUES (?, ?, ?, ?)",
-                    (topic, row.events, row.bytes, row.span),
+                    "INSERT OR REPLACE INTO topics VALUES (?, ?, ?, ?, ?)", (*numbers, checksum_of(*numbers))
                 )
+                topics |= {topic}
                 change.oldest[topic] = _oldest(con, topic)
             else:
                 con.execute("DELETE FROM topics WHERE topic = ?", (topic,))
         letters = self.letters.changed_by(change.letters)
-        con.execute(
-            "UPDATE meta SET high = ?, waiting = ?, parked = ?, parked_bytes = ?",
-            (max(self.high, change.high), letters.waiting, letters.parked, letters.parked_bytes),
-        )
+        high = max(self.high, change.high)
+        write_meta(con, (high, letters.waiting, letters.parked, letters.parked_bytes, len(topics)))
 
     def apply(self, change: Change) -> None:
         """The change is in the file."""
@@ -135,4 +153,4 @@ def _oldest(con: sqlite3.Connection, topic: str) -> int:
     row = con.execute(
         "SELECT oldest FROM groups WHERE seq = (SELECT min(seq) FROM groups WHERE topic = ?)", (topic,)
     ).fetchone()
-    return int(row[0]) if row else 0
+    return row[0] if row and isinstance(row[0], int) else 0

@@ -48,9 +48,11 @@ class RowMissing(sqlite3.DatabaseError):
     sqlite_errorname = "SQLITE_CORRUPT_ROW"
 
 
-def is_corrupt(error: sqlite3.Error) -> bool:
+def is_corrupt(error: sqlite3.Error | UnicodeDecodeError) -> bool:
     """True when sqlite could not make sense of the file's bytes. Its general error counts: no statement of
-    ours is wrong on a file that is whole."""
+    ours is wrong on a file that is whole. So does a message that quotes bytes which are no text."""
+    if isinstance(error, UnicodeDecodeError):
+        return True
     name = sqlite_name(error)
     return name in {"", "SQLITE_ERROR"} or name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB"))
 

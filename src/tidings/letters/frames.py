@@ -100,7 +100,7 @@ def unpack(frame: bytes, checksum: int) -> Owed | None:
 
 
 def read_damaged(frame: bytes) -> Owed | None:
-    """An event from a frame whose checksum is wrong, if it still can be read: only for saying what is lost."""
+    """An event from a frame whose checksum is wrong, if it still can be read: only to say what is lost."""
     try:
         return _decode(frame)
     except (msgspec.MsgspecError, UnicodeDecodeError):

@@ -51,6 +51,7 @@ class Journal:
         self._seq = self._books.high
         self._row = con.execute("SELECT coalesce(max(row), 0) FROM letters").fetchone()[0]
         self._spoiled_letters: set[int] = set()
+        self._checked: set[str] = set()
 
     @classmethod
     def open(cls, path: Path, *, max_bytes: int, logger: logging.Logger, create: bool = True) -> Journal:
@@ -78,16 +79,14 @@ class Journal:
         has_wal = files.companion(path, "-wal").exists()
         damage: list[Damage] = []
         try:
-            journal = cls(path, lock, files.connect(path), logger)
-        except sqlite3.Error as error:
+            journal, state = cls._begun(path, lock, logger)
+        except (sqlite3.Error, UnicodeDecodeError) as error:
             if not is_corrupt(error):
                 raise
             damage = salvage.salvage(path, logger, was_counted=False)
-            journal = cls(path, lock, files.connect(path), logger)
+            journal, state = cls._begun(path, lock, logger)
         journal._max_bytes = max_bytes
         journal.damaged += damage
-        con = journal._con
-        state = con.execute("SELECT state FROM meta").fetchone()[0]
         journal.was_clean = (is_new or state == files.CLEAN) and not damage
         if state == files.IN_USE and not is_new and not has_wal and not damage:
             why = "its -wal file is missing, though the process that wrote it did not close it"
@@ -96,9 +95,21 @@ class Journal:
                 f"the store {path} is not complete: {why}. Events accepted last, or removed last, may be "
                 "lost or sent twice; how many is not known. The file's other events are kept and sent."
             )
-        con.execute("UPDATE meta SET state = ?", (files.IN_USE,))
-        files.checkpoint(con)  # a missing -wal is told by this state in the main file
         return journal
+
+    @classmethod
+    def _begun(cls, path: Path, lock: FileLock, logger: logging.Logger) -> tuple[Journal, int]:
+        """Open, with the state it was left in; in use now."""
+        con = files.connect(path)
+        try:
+            journal = cls(path, lock, con, logger)
+            (state,) = con.execute("SELECT state FROM meta").fetchone()
+            con.execute("UPDATE meta SET state = ?", (files.IN_USE,))
+            files.checkpoint(con)  # so a missing -wal is told by the main file alone
+        except BaseException:
+            con.close()
+            raise
+        return journal, state
 
     @property
     def events(self) -> int:
@@ -213,7 +224,9 @@ class Journal:
         """Letters with a row above ``after_row``, in order: those that wait, or the parked ones."""
         with files.told(self.path, "read"):
             found, damage = self._mended(
-                lambda: letter_rows.read(self._con, after_row, limit, parked, self._spoiled_letters)
+                lambda: letter_rows.read(
+                    self._con, after_row, limit, parked, self._spoiled_letters, self._books.letters
+                )
             )
         self._spoiled_letters.update(row for row, _ in damage)
         self.damaged += [spoiled for _, spoiled in damage]
@@ -255,7 +268,7 @@ class Journal:
 
     def _reading(self, read: Callable[[Reader], T]) -> T:
         def once() -> T:
-            reader = Reader(self._con, self._groups, self._books)
+            reader = Reader(self._con, self._groups, self._books, self._checked)
             try:
                 return read(reader)
             finally:
@@ -268,7 +281,7 @@ class Journal:
         """Do it; on a damaged file once more, with a fresh one that has what could be read."""
         try:
             return work()
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:
             if not is_corrupt(error):
                 raise
         self._con.close()

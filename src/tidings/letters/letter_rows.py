@@ -8,7 +8,8 @@ from zlib import crc32
 
 import msgspec
 
-from tidings.letters.books import Change
+from tidings.letters.books import Change, Letters
+from tidings.letters.errors import RowMissing
 from tidings.letters.owed import Damage, LetterRow
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -47,12 +48,13 @@ def park(con: sqlite3.Connection, rows: Iterable[int], change: Change) -> None:
 
 
 def read(
-    con: sqlite3.Connection, after: int, limit: int, parked: bool, without: Container[int]
+    con: sqlite3.Connection, after: int, limit: int, parked: bool, without: Container[int], counted: Letters
 ) -> tuple[list[LetterRow], list[tuple[int, Damage]]]:
-    """Letters with a row above ``after``, at most ``limit`` and about 4 MiB; and those that are damaged."""
+    """Letters with a row above ``after``, at most ``limit`` and about 4 MiB; and those that are damaged.
+    Raises RowMissing when all were read and they are not as many as were counted."""
     letters: list[LetterRow] = []
     damage: list[tuple[int, Damage]] = []
-    size = 0
+    size = seen = 0
     cursor = con.execute(
         "SELECT row, event_id, body, checksum FROM letters WHERE parked = ? AND row > ? ORDER BY row",
         (parked, after),
@@ -61,6 +63,7 @@ def read(
         for row, event_id, body, checksum in cursor:
             if len(letters) >= limit or size >= _BYTES:
                 break
+            seen += 1
             if row in without:
                 continue
             if crc32(body) != checksum:
@@ -72,6 +75,9 @@ def read(
             letter.row, letter.parked = row, parked
             letters.append(letter)
             size += len(body)
+        else:
+            if after <= 0 and seen != (counted.parked if parked else counted.waiting):
+                raise RowMissing
     finally:
         cursor.close()
     return letters, damage

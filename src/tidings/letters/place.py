@@ -45,7 +45,7 @@ _REMOTE = re.compile(
 
 
 class Probe(msgspec.Struct, frozen=True):
-    """What is wrong with a directory for a store. ``problem``: it cannot be used; ``warning``: it can, but."""
+    """What is wrong with a directory for a store. ``problem``: it cannot be used."""
 
     problem: str | None = None
     warning: str | None = None
@@ -59,7 +59,7 @@ def default_dir() -> Path:
 
 
 def probe(directory: Path) -> Probe:
-    """Make the directory (0700) and try whether a store can live there: write, sync and remove a small file."""
+    """Make the directory (0700) and see whether a store can live there: write, sync, remove a small file."""
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         owner = directory.stat().st_uid
@@ -69,7 +69,7 @@ def probe(directory: Path) -> Probe:
         return Probe(f"a part of {directory} is a file, not a directory: name a directory as STORE_DIR")
     except OSError as error:
         return Probe(
-            f"{directory} cannot be made ({_reason(error)}): make it, or name a writable directory as STORE_DIR"
+            f"{directory} cannot be made ({_reason(error)}): make it, or name a writable one as STORE_DIR"
         )
     if owner != os.geteuid() and os.geteuid() != 0:
         return Probe(
@@ -183,8 +183,8 @@ def _judge(directory: Path, kind: str | None) -> Probe:
         return Probe()
     if _REMOTE.fullmatch(kind):
         return Probe(
-            f"{directory} is on {kind}, a network filesystem, whose locks and syncs cannot be relied on: name "
-            "a directory on a local disk as STORE_DIR"
+            f"{directory} is on {kind}, a network filesystem, whose locks and syncs are not to be relied on: "
+            "name a directory on a local disk as STORE_DIR"
         )
     if kind in {"tmpfs", "ramfs"}:
         return Probe(

@@ -19,11 +19,12 @@ _seq_of = attrgetter("seq")
 class Reader:
     """One reading. ``damage`` is what it found destroyed: no longer live, no longer counted."""
 
-    def __init__(self, con: sqlite3.Connection, groups: Groups, books: Books) -> None:
+    def __init__(self, con: sqlite3.Connection, groups: Groups, books: Books, checked: set[str]) -> None:
         self.damage: list[Damage] = []
         self._con = con
         self._groups = groups
         self._books = books
+        self._checked = checked
 
     def read(self, topic: str, after: int, limit: int) -> list[Owed]:
         """Live events with a seq above ``after``. Groups may overlap: an event is told only once every group
@@ -42,7 +43,7 @@ class Reader:
                 ready = bisect_left(pending, first, key=_seq_of)
                 if ready >= limit or (ready and size >= _BYTES):
                     return pending[: min(ready, limit)]
-                events, read = self._events(first, after, limit)
+                events, read = self._events(first, topic, after, limit)
                 overlaps = bool(pending and events and events[0].seq < pending[-1].seq)
                 pending += events
                 size += read
@@ -50,8 +51,7 @@ class Reader:
                     pending.sort(key=_seq_of)
         finally:
             cursor.close()  # an open one holds back every checkpoint
-        if not pending:
-            self._must_have_rows(topic)
+        self._check(topic, written.events)
         return pending[:limit]
 
     def get(self, seq: int) -> Owed | None:
@@ -59,7 +59,8 @@ class Reader:
         owners = self._groups.owners(self._con, [seq], self._books.span)
         if not owners:
             return None
-        events, _ = self._events(owners[0][0].first, seq - 1, 1)
+        group = owners[0][0]
+        events, _ = self._events(group.first, group.topic, seq - 1, 1)
         return events[0] if events and events[0].seq == seq else None
 
     def oldest_seq(self) -> int | None:
@@ -83,7 +84,7 @@ class Reader:
         (written,) = self._con.execute("SELECT coalesce(sum(count), 0) FROM groups NOT INDEXED").fetchone()
         return int(written) - sum(len(group.gone) for group in self._groups)
 
-    def _events(self, first: int, after: int, limit: int) -> tuple[list[Owed], int]:
+    def _events(self, first: int, wanted: str, after: int, limit: int) -> tuple[list[Owed], int]:
         row = self._con.execute(
             "SELECT topic, last, count, bytes, table_one, frames, table_two FROM groups WHERE seq = ?",
             (first,),
@@ -91,6 +92,8 @@ class Reader:
         if row is None:
             raise RowMissing
         topic, last, count, size, one, frames, two = row
+        if topic != wanted:
+            raise RowMissing
         table = parse_table(first, one)
         group = self._groups.get(first)
         if table is None:
@@ -149,6 +152,13 @@ class Reader:
         group.spoiled = True
         self._groups.add(group)
 
-    def _must_have_rows(self, topic: str) -> None:
-        if self._con.execute("SELECT 1 FROM groups WHERE topic = ?", (topic,)).fetchone() is None:
+    def _check(self, topic: str, events: int) -> None:
+        """Once for every topic, when its end is reached: the index must name as many events as counted."""
+        if topic in self._checked:
+            return
+        (named,) = self._con.execute(
+            "SELECT coalesce(sum(count), 0) FROM groups INDEXED BY groups_by_topic WHERE topic = ?", (topic,)
+        ).fetchone()
+        if named != events:
             raise RowMissing
+        self._checked.add(topic)

@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from tidings.letters import journal_file as files
+from tidings.letters.books import META, checksum_of, write_meta
 from tidings.letters.errors import StoreDamaged
-from tidings.letters.frames import parse_table
+from tidings.letters.frames import Table, parse_table, unpack
 from tidings.letters.owed import Damage
 
 _KEPT_MOST = 4
@@ -27,14 +28,6 @@ _BATCH = 50
 _NAMED_MOST = 1000
 _GROUP = "seq, topic, last, count, bytes, oldest, table_one, frames, table_two"
 _LETTER = "row, parked, event_id, body, checksum"
-
-_RECOUNT = """
-INSERT INTO topics SELECT topic, sum(count), sum(bytes), max(last - seq) FROM groups GROUP BY topic;
-UPDATE meta SET waiting = (SELECT count(*) FROM letters WHERE NOT parked),
-    parked = (SELECT count(*) FROM letters WHERE parked),
-    parked_bytes = (SELECT coalesce(sum(length(body)), 0) FROM letters WHERE parked),
-    high = max(high, (SELECT coalesce(max(last), 0) FROM groups));
-"""
 
 
 def salvage(path: Path, logger: logging.Logger, *, was_counted: bool) -> list[Damage]:
@@ -83,17 +76,15 @@ def _keep(path: Path) -> Path:
 
 
 def _copy_all(kept: Path, con: sqlite3.Connection, was_counted: bool) -> list[Damage]:
-    owed, letters, missing = _copy_from(kept, con)
+    owed, letters, high, missing = _copy_from(kept, con)
     if owed is None:  # its first page is gone: every journal has the same one, but for a few numbers
         repaired = files.companion(kept, ".repaired")
         try:
             _repair(kept, repaired, con)
-            owed, letters, missing = _copy_from(repaired, con)
+            owed, letters, high, missing = _copy_from(repaired, con)
         finally:
             files.remove(repaired)
-    con.executescript(f"BEGIN; {_RECOUNT} COMMIT")
-    (saved,) = con.execute("SELECT coalesce(sum(events), 0) FROM topics").fetchone()
-    (saved_letters,) = con.execute("SELECT waiting + parked FROM meta").fetchone()
+    saved, saved_letters = _recount(con, high)
     damage = [
         Damage(
             seq,
@@ -114,7 +105,9 @@ def _copy_all(kept: Path, con: sqlite3.Connection, was_counted: bool) -> list[Da
     return damage
 
 
-def _copy_from(source: Path, con: sqlite3.Connection) -> tuple[int | None, int, list[tuple[int, str, int]]]:
+def _copy_from(
+    source: Path, con: sqlite3.Connection
+) -> tuple[int | None, int, int, list[tuple[int, str, int]]]:
     """Copy what can be reached: upwards to a damaged page, downwards to one, and what the index names.
 
     Returns how many events and letters the file said it had (None: it does not say), and groups that are
@@ -135,10 +128,38 @@ def _copy_from(source: Path, con: sqlite3.Connection) -> tuple[int | None, int, 
                 _copy(_Rows(old, f"SELECT {_GROUP} FROM groups WHERE seq = ?", seq), con, "groups")  # noqa: S608
                 if con.execute("SELECT 1 FROM groups WHERE seq = ?", (seq,)).fetchone() is None:
                     missing.append((seq, topic, count))
-        owed = next(iter(_Rows(old, "SELECT coalesce(sum(events), 0) FROM topics")), (None,))[0]
-        high, letters = next(iter(_Rows(old, "SELECT high, waiting + parked FROM meta")), (0, 0))
-        con.execute("UPDATE meta SET high = max(high, ?)", (high,))
-    return owed, letters, missing[:_NAMED_MOST]
+        owed, letters, high = _said(old)
+    return owed, letters, high, missing[:_NAMED_MOST]
+
+
+def _said(old: sqlite3.Connection) -> tuple[int | None, int, int]:
+    """How many events and letters the file says it has, and its highest seq, where its checksums are right."""
+    owed, letters, high = None, 0, 0
+    rows = _Rows(old, "SELECT topic, events, bytes, span, checksum FROM topics")
+    topics = [row[:-1] for row in rows if row[-1] == checksum_of(*row[:-1])]
+    for *meta, checksum in _Rows(old, META):
+        if checksum == checksum_of(*meta):
+            high, letters = meta[0], meta[1] + meta[2]
+            if meta[-1] == len(topics):
+                owed = sum(row[1] for row in topics)
+    return owed, letters, high
+
+
+def _recount(con: sqlite3.Connection, high: int) -> tuple[int, int]:
+    """Count what was saved, and write it down: events and letters."""
+    topics = con.execute(
+        "SELECT topic, sum(count), sum(bytes), max(last - seq) FROM groups GROUP BY topic"
+    ).fetchall()
+    (last,) = con.execute("SELECT coalesce(max(last), 0) FROM groups").fetchone()
+    waiting, parked, size = con.execute(
+        "SELECT coalesce(sum(NOT parked), 0), coalesce(sum(parked), 0), "
+        "coalesce(sum(parked * length(body)), 0) FROM letters"
+    ).fetchone()
+    with files.transaction(con):
+        for row in topics:
+            con.execute("INSERT INTO topics VALUES (?, ?, ?, ?, ?)", (*row, checksum_of(*row)))
+        write_meta(con, (max(high, last), waiting, parked, size, len(topics)))
+    return sum(row[1] for row in topics), waiting + parked
 
 
 class _Rows:
@@ -151,7 +172,7 @@ class _Rows:
     def __iter__(self) -> Iterator[tuple[Any, ...]]:
         try:
             yield from self._con.execute(self._sql, self._args)
-        except sqlite3.Error:
+        except (sqlite3.Error, UnicodeDecodeError):
             return  # a damaged page: the walk ends here, which ``is_whole`` tells
         self.is_whole = True
 
@@ -176,14 +197,25 @@ def _batches(rows: Iterable[tuple[Any, ...]]) -> Iterator[list[tuple[Any, ...]]]
 def _checked(row: tuple[Any, ...]) -> tuple[Any, ...] | None:
     """A group's row with its numbers taken from its table; None when no table of it can be read."""
     seq, topic, _, _, _, oldest, one, frames, two = row
-    if not all(isinstance(each, bytes) for each in (one, frames, two)) or not isinstance(topic, str):
+    if not (isinstance(one, bytes) and isinstance(frames, bytes) and isinstance(two, bytes)):
         return None
     table = parse_table(seq, one) or parse_table(seq, two)
-    if table is None:
+    if table is None or not isinstance(topic, str):
         return None
+    topic = _topic_of(table, frames) or topic  # the events have their own checksums, the column has none
     whole = table.to_bytes()
     oldest = oldest if isinstance(oldest, int) else 0
     return seq, topic, table.seqs[-1], len(table.seqs), len(frames), oldest, whole, frames, whole
+
+
+def _topic_of(table: Table, frames: bytes) -> str | None:
+    start = 0
+    for length, checksum in zip(table.lengths, table.checksums, strict=True):
+        owed = unpack(frames[start : start + length], checksum)
+        if owed is not None:
+            return owed.topic
+        start += length
+    return None
 
 
 def _repair(kept: Path, repaired: Path, fresh: sqlite3.Connection) -> None:

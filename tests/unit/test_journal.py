@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from support.journals import check_counts, everything, letter, opened, owed
+from support.journals import LOGGER, check_counts, everything, letter, opened, owed
 from tidings.letters.errors import JournalError, StoreBusy
 from tidings.letters.journal import Journal, find
 from tidings.letters.owed import FoundInStore, Owed
@@ -188,7 +190,7 @@ def test_the_file_of_a_killed_process_can_be_taken_over(path: Path) -> None:
 
 def test_a_file_that_is_gone_is_not_made_again(path: Path) -> None:
     with pytest.raises(JournalError, match="any more"):
-        Journal.open(path, max_bytes=1, logger=__import__("logging").getLogger(), create=False)
+        Journal.open(path, max_bytes=1, logger=LOGGER, create=False)
     assert os.listdir(path.parent) == []
 
 
@@ -243,6 +245,42 @@ def test_a_full_disk_changes_nothing_and_heals(path: Path) -> None:
         assert os.listdir(path.parent) == []
     finally:
         subprocess.run(["umount", path.parent], check=True)
+
+
+class _FailingDisk:
+    """A connection whose disk fails when a transaction is synced."""
+
+    def __init__(self, con: sqlite3.Connection) -> None:
+        self._con = con
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._con, name)
+
+    def execute(self, sql: str, *args: Any) -> sqlite3.Cursor:
+        if sql == "COMMIT":
+            error = sqlite3.OperationalError("disk I/O error")
+            error.sqlite_errorname = "SQLITE_IOERR_FSYNC"
+            raise error
+        return self._con.execute(sql, *args)
+
+
+def test_a_disk_error_changes_nothing(journal: Journal) -> None:
+    first, second = owed(journal), owed(journal, "other")
+    journal.commit([first])
+    whole = journal._con
+    journal._con = _FailingDisk(whole)  # type: ignore[assignment]
+    row = letter("a")
+    with pytest.raises(JournalError, match="the disk answered with an error") as caught:
+        journal.commit([second], [first.seq], [row])
+    assert caught.value.cause == "SQLITE_IOERR_FSYNC"
+    journal._con = whole
+    assert (row.row, journal.letter_count) == (0, 0)
+    assert everything(journal) == {first.seq: first}
+    check_counts(journal)
+    journal.commit([second], [first.seq], [row])
+    assert everything(journal) == {second.seq: second}
+    assert row.row == 1
+    journal.commit(remove=[second.seq], letters_done=[1])
 
 
 def _mount(kind: str, where: Path, options: str) -> bool:

@@ -22,7 +22,7 @@ _VACUUM_FROM = 64 << 20
 _VACUUM_PAGES = 512
 _HEADER = 100
 
-_SCHEMA = """
+_SCHEMA = f"""
 CREATE TABLE groups (seq INTEGER PRIMARY KEY, topic TEXT NOT NULL, last INTEGER NOT NULL,
     count INTEGER NOT NULL, bytes INTEGER NOT NULL, oldest INTEGER NOT NULL,
     table_one BLOB NOT NULL, frames BLOB NOT NULL, table_two BLOB NOT NULL);
@@ -35,8 +35,8 @@ CREATE INDEX letters_by_state ON letters (parked, row);
 CREATE TABLE meta (id INTEGER PRIMARY KEY CHECK (id = 1), state INTEGER NOT NULL, high INTEGER NOT NULL,
     waiting INTEGER NOT NULL, parked INTEGER NOT NULL, parked_bytes INTEGER NOT NULL,
     topics INTEGER NOT NULL, checksum INTEGER NOT NULL);
-INSERT INTO meta VALUES (1, 0, 0, 0, 0, 0, 0, %d);
-""" % crc32(b"(0, 0, 0, 0, 0)")
+INSERT INTO meta VALUES (1, 0, 0, 0, 0, 0, 0, {crc32(b"(0, 0, 0, 0, 0)")});
+"""
 """A group's row has its first table before the frames: it can be read without them."""
 
 IN_USE, CLEAN, GIVEN_UP = 0, 1, 2

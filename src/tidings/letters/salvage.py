@@ -133,7 +133,7 @@ def _copy_from(
 
 
 def _said(old: sqlite3.Connection) -> tuple[int | None, int, int]:
-    """How many events and letters the file says it has, and its highest seq, where its checksums are right."""
+    """How many events and letters the file says it has, and its highest seq, if their checksums agree."""
     owed, letters, high = None, 0, 0
     rows = _Rows(old, "SELECT topic, events, bytes, span, checksum FROM topics")
     topics = [row[:-1] for row in rows if row[-1] == checksum_of(*row[:-1])]

@@ -7,13 +7,14 @@ import signal
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from cluster.conftest import RATE, Kept, MakeTrial
 from tidings.testing import RealKafka
-from tidings.testing.faults import Proxies, Trial, Verdict, nodes
+from tidings.testing.faults import Proxies, Trial, Verdict, nodes, stores
 
 WRITE_AHEAD = {"KAFKA_DURABILITY": "write-ahead"}
 KILLS = 200
@@ -120,6 +121,25 @@ def test_a_store_near_its_cap(make_trial: MakeTrial, network: Proxies, kept: Kep
     assert verdict.refused > 500
     assert set(trial.load.lives[0].refused.values()) == {"KAFKA_STORE_FULL"}
     assert (verdict.stored, verdict.dead_lettered) == (0, 0)
+
+
+def test_a_store_whose_disk_is_full(make_trial: MakeTrial, network: Proxies, kept: Kept) -> None:
+    """What cannot be stored is refused; what was accepted before is kept in memory, and delivered."""
+    env = {"KAFKA_QUEUE_BYTES": "1MiB", "KAFKA_STORE_MAX_BYTES": "40MiB", "KAFKA_OUTAGE_AFTER": "3s"}
+    trial = make_trial({**env, "KAFKA_MAX_BLOCK": "100ms"}, size=2000)
+    with ExitStack() as disk:
+        try:
+            disk.enter_context(stores.small_disk(trial.store, 64 << 20))
+        except PermissionError as error:
+            pytest.skip(str(error))
+        trial.begin()
+        with stores.full(trial.store), network.cut():
+            trial.load.wait_until(lambda life: len(life.refused) > 500, 120)
+            time.sleep(3)
+        verdict = trial.end()
+        kept(verdict)
+    assert set(trial.load.lives[0].refused.values()) <= {"KAFKA_STORE_FAILED", "KAFKA_STORE_FULL"}
+    assert (verdict.lost, verdict.stored, verdict.dead_lettered) == (0, 0, 0)
 
 
 @pytest.fixture

@@ -199,7 +199,7 @@ def test_an_empty_map(text: str, yaml: Yaml) -> None:
         ({"broker": "a:1"}, "broker: there is no such setting; is brokers meant?"),
         ({"BROKERS": "a:1"}, "BROKERS: there is no such setting; is brokers meant?"),
         ({"qqqq": 1}, "qqqq: there is no such setting\n"),
-        ({"store_dir": "/tmp"}, "store_dir: is not available in this version of tidings"),
+        ({"audit_topic": "audit"}, "audit_topic: is not available in this version of tidings"),
     ],
 )
 def test_unknown_names_in_code(override: dict[str, Any], words: str) -> None:

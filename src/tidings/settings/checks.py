@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Set
 from typing import TYPE_CHECKING
 
 from tidings.settings.raw import refused
-from tidings.settings.values import topic_name
+from tidings.settings.values import PLACE, topic_name
 
 if TYPE_CHECKING:
     from tidings.settings.model import Settings
@@ -185,3 +185,54 @@ def _sizes(settings: Settings, name: Name) -> Iterator[tuple[str, str]]:
     for field in ("max_event_bytes", "flush_bytes"):
         if getattr(settings, field) > settings.queue_bytes:
             yield "queue_bytes", f"must be {getattr(settings, field):,} at least, or {name(field)} never fits"
+
+
+@_reads("durability", "store_max_bytes", "intake_bytes", "queue_bytes", "max_event_bytes")
+def _room(settings: Settings, name: Name) -> Iterator[tuple[str, str]]:
+    """All that is in memory must fit into the store, whatever happens, and each event on the way there."""
+    if settings.durability == "memory":
+        return
+    least = 2 * (settings.queue_bytes + settings.intake_bytes)
+    if settings.store_max_bytes < least:
+        yield (
+            "store_max_bytes",
+            f"must be {least:,} at least, twice {name('queue_bytes')} and {name('intake_bytes')} together, "
+            "or what is in memory may not fit",
+        )
+    if settings.intake_bytes < settings.max_event_bytes:
+        yield (
+            "intake_bytes",
+            f"must be {settings.max_event_bytes:,} at least, or {name('max_event_bytes')} never fits",
+        )
+
+
+@_reads("durability", "store_after", "delivery_timeout")
+def _store_after(settings: Settings, name: Name) -> Iterator[tuple[str, str]]:
+    if settings.durability != "memory" and settings.store_after >= settings.delivery_timeout:
+        yield (
+            "store_after",
+            f"must be below {name('delivery_timeout')}, or events time out before they are stored",
+        )
+
+
+@_reads("retry_backoff", "retry_backoff_max")
+def _backoff(settings: Settings, name: Name) -> Iterator[tuple[str, str]]:
+    if settings.retry_backoff > settings.retry_backoff_max:
+        yield "retry_backoff", f"must not be above {name('retry_backoff_max')}"
+
+
+@_reads("dlq_topic", "topic", "topics", "topic_map")
+def _dead_letters(settings: Settings, name: Name) -> Iterator[tuple[str, str]]:
+    topic, names = settings.dlq_topic, settings.topics
+    if PLACE in topic:
+        return
+    if topic in names:
+        yield "dlq_topic", f"is a logical name of {name('topics')}, for events; name a topic of its own"
+    for field, events in (
+        ("topic", [settings.topic]),
+        ("topics", names.values()),
+        ("topic_map", settings.topic_map.values()),
+    ):
+        if topic in {names.get(each, each) for each in events}:
+            yield "dlq_topic", f"is in {name(field)} too: letters need a topic that no event goes to"
+            return

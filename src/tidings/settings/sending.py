@@ -1,4 +1,4 @@
-"""Fields: how events are sent: batches, queue, time limits, sizes, durability."""
+"""Fields: how events are sent: batches, queue, time limits, sizes."""
 
 from __future__ import annotations
 
@@ -12,14 +12,6 @@ from tidings.settings.values import seconds, size, within
 INT32 = 2_147_483_647
 MAX_EVENT_BYTES = 999_000_000
 """The largest event: librdkafka's messages end at 1,000,000,000 bytes, framing included."""
-
-
-def _durability(value: str) -> str:
-    if value in {"spill", "write-ahead"}:
-        raise ValueError(f"{value!r} is not available in this version of tidings; only memory is")
-    if value != "memory":
-        raise ValueError("must be memory, the only durability this version of tidings has")
-    return value
 
 
 class Sending(Group):
@@ -76,10 +68,6 @@ class Sending(Group):
     ] = 1_000_000
     """The largest event: key, value and headers as encoded. 1,000,000 leaves room for framing below the
     1,048,588 that Kafka takes by default. ``message.max.bytes`` follows from it."""
-
-    durability: Annotated[str, AfterValidator(_durability)] = "memory"
-    """Where accepted events wait: ``memory``. An event that is not delivered when the process ends is lost,
-    and said to be."""
 
     close_timeout: Annotated[float, BeforeValidator(seconds), AfterValidator(within(0, 3600, " s"))] = 10.0
     """How long close() goes on delivering, in seconds. Container runtimes kill 30 s after they ask to stop;

@@ -11,17 +11,6 @@ _log = logging.getLogger("tidings.settings")
 
 LATER = frozenset(
     {
-        "RETRY_MAX",
-        "RETRY_BACKOFF",
-        "RETRY_BACKOFF_MAX",
-        "STORE_DIR",
-        "STORE_AFTER",
-        "STORE_MAX_BYTES",
-        "STORE_MAX_AGE",
-        "STORE_NAME",
-        "ORDERING",
-        "DLQ_TOPIC",
-        "DLQ_BUFFER",
         "ENVELOPE",
         "GROUP_ID",
         "GROUP_PROTOCOL",

@@ -21,6 +21,10 @@ _HOST = re.compile(
     r"[a-zA-Z0-9_]([a-zA-Z0-9_-]*[a-zA-Z0-9_])?(\.[a-zA-Z0-9_]([a-zA-Z0-9_-]*[a-zA-Z0-9_])?)*\.?"
 )
 _IPV6 = re.compile(r"[0-9a-fA-F:.]*:[0-9a-fA-F:.]*(%[a-zA-Z0-9._-]+)?")
+PLACE = "{topic}"
+"""Where the event's own topic stands in DLQ_TOPIC."""
+_PLACE_ROOM = 40
+"""Characters each place has at least, in the longest names: a hash, and enough to know the topic by."""
 _BYTES: TypeAdapter[ByteSize] = TypeAdapter(ByteSize)
 
 
@@ -120,6 +124,19 @@ def topics_of(names: dict[str, str]) -> dict[str, str]:
     return names
 
 
+def letters_topic(template: str) -> str:
+    """A topic for letters, in which ``{topic}`` may stand for the event's own. Raises ValueError."""
+    places = template.count(PLACE)
+    fixed = template.replace(PLACE, "")
+    if places and not fixed:
+        raise ValueError(f"{shown(template)} is the event's own topic; write more, like {PLACE}.dlq")
+    if not is_topic_name(template.replace(PLACE, "t")):
+        raise ValueError(f"{shown(template)} is not a topic name (it may hold {PLACE}); {TOPIC_RULE}")
+    if len(fixed) + _PLACE_ROOM * places > 249:
+        raise ValueError(f"{shown(template)} leaves no room for the event's topic; write less around {PLACE}")
+    return template
+
+
 def label(value: str) -> str:
     """One line of text that is not empty. Raises ValueError."""
     if not value.strip() or not value.isprintable():
@@ -177,6 +194,16 @@ def readable(value: object) -> Path:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise ValueError(f"{str(path)!r} cannot be read: {reason}") from None
     return path
+
+
+def directory(value: object) -> Path:
+    """The absolute path of a directory, there or not; ``~`` is the home directory. Raises ValueError."""
+    if not isinstance(value, str | Path) or not str(value).strip() or "\0" in str(value):
+        raise ValueError("must be the path of a directory")
+    try:
+        return Path(value).expanduser().absolute()
+    except (OSError, RuntimeError) as error:
+        raise ValueError(f"{shown(str(value))} is no path: {error}") from None
 
 
 def shown(value: object) -> str:

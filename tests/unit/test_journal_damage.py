@@ -197,8 +197,12 @@ def test_wherever_the_file_is_hurt_nothing_is_told_wrong(
     assert found.items() <= kept.items()
     if len(found) < len(kept):
         assert journal.damaged
+    told = len(journal.damaged)
     journal.commit([new := owed(journal, "new")])
-    assert everything(journal).keys() == found.keys() | {new.seq}
+    later = everything(journal).keys()
+    assert later <= found.keys() | {new.seq}
+    if len(later) <= len(found):  # writing to a file with crossed pages can hurt more of it: never in silence
+        assert len(journal.damaged) > told
     journal.close()
 
 

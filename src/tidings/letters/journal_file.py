@@ -36,7 +36,7 @@ CREATE TABLE meta (id INTEGER PRIMARY KEY CHECK (id = 1), state INTEGER NOT NULL
     waiting INTEGER NOT NULL, parked INTEGER NOT NULL, parked_bytes INTEGER NOT NULL,
     topics INTEGER NOT NULL, checksum INTEGER NOT NULL);
 INSERT INTO meta VALUES (1, 0, 0, 0, 0, 0, 0, {crc32(b"(0, 0, 0, 0, 0)")});
-"""
+"""  # noqa: S608
 """A group's row has its first table before the frames: it can be read without them."""
 
 IN_USE, CLEAN, GIVEN_UP = 0, 1, 2

@@ -42,9 +42,7 @@ class Publishing:
         if options.crash:
             arm(options.crash)
         settings = Settings()
-        self._ledger.started(
-            durability=settings.durability, store_after=getattr(settings, "store_after", 2.0)
-        )
+        self._ledger.started(durability=settings.durability, store_after=settings.store_after)
         self._publisher = Publisher(settings)
         workers = options.threads + options.loop
         targets = [(self._in_thread, name) for name in range(options.threads)]

@@ -1,4 +1,20 @@
-"""Closing a publisher when its program is asked to stop: an ASGI lifespan, and signals in a plain script."""
+"""Closing a publisher when its program is asked to stop: an ASGI lifespan, and signals in a plain script.
+
+gunicorn needs nothing of this. A publisher made at import, with ``--preload`` too, works in every worker and is
+closed at each worker's exit, by SIGTERM, SIGINT, SIGQUIT and ``--max-requests``. For another timeout than
+CLOSE_TIMEOUT, in ``gunicorn.conf.py``::
+
+    def worker_exit(server, worker):
+        from service import publisher
+
+        publisher.close(timeout=5)
+
+Celery's prefork children end without Python's exit handlers, and Celery does not wait long for them::
+
+    @celery.signals.worker_process_shutdown.connect
+    def close(**_):
+        publisher.close(timeout=3)
+"""
 
 from __future__ import annotations
 

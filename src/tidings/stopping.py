@@ -1,7 +1,7 @@
 """Closing a publisher when its program is asked to stop: an ASGI lifespan, and signals in a plain script.
 
-gunicorn needs nothing of this. A publisher made at import, with ``--preload`` too, works in every worker and is
-closed at each worker's exit, by SIGTERM, SIGINT, SIGQUIT and ``--max-requests``. For another timeout than
+gunicorn needs nothing of this. A publisher made at import, with ``--preload`` too, works in every worker and
+is closed at each worker's exit, by SIGTERM, SIGINT, SIGQUIT and ``--max-requests``. For another timeout than
 CLOSE_TIMEOUT, in ``gunicorn.conf.py``::
 
     def worker_exit(server, worker):

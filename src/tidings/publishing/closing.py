@@ -10,13 +10,13 @@ from typing import Any
 
 from tidings.publishing.engine import Engine
 from tidings.publishing.threads import native_rlock
+from tidings.publishing.transport import Transport
 from tidings.states import CloseReport, Terms
 
 _HAND_OVER = 1.0
 """Seconds for publishing threads that are between arrival and the end of produce()."""
 _PURGE = 1.0
 _JOIN = 0.5
-_SECURE = 0.5
 _NAP = 0.002
 
 
@@ -45,34 +45,21 @@ class Closer:
         atexit.register(self._at_exit)
         if util := sys.modules.get("multiprocessing.util"):
             self._finalizer = util.Finalize(None, self._at_exit, exitpriority=100)
-        if signals := sys.modules.get("celery.signals"):  # its children end by os._exit
-            signals.worker_process_shutdown.connect(self._at_exit, weak=False)
 
     def forget_exit(self) -> None:
         """The exit of this process is no longer this closer's business: closed, or a fork's child."""
         atexit.unregister(self._at_exit)
         if self._finalizer is not None:
             self._finalizer.cancel()
-        if signals := sys.modules.get("celery.signals"):
-            signals.worker_process_shutdown.disconnect(self._at_exit)
 
-    def _at_exit(self, **_: object) -> None:
-        if os.getpid() != self._pid:  # a fork's child leaves its parent's engine alone
-            return
-        end = time.monotonic() + self._timeout
-        while True:
-            left = max(end - time.monotonic(), 0.0)
-            try:
-                self.close(left)
-                return
-            except BaseException:  # a signal handler's; nobody closes after this, so go on
-                if not left:
-                    raise
+    def _at_exit(self) -> None:
+        if os.getpid() == self._pid:  # a fork's child leaves its parent's engine alone
+            self.close(None)
 
     def close(self, timeout: float | None) -> CloseReport:
         """Close and report. A second call returns the same report; see ``Publisher.close``."""
         engine = self._engine
-        engine.shut()
+        engine.gate()
         if self._report is not None:
             return self._report
         if self._turn._is_owned() or engine.is_engine_at_work:
@@ -93,11 +80,7 @@ class Closer:
         pump, transport = engine.pump, engine.transport
         if pump is not None and transport is not None:
             if not self._stopped:  # else a close() before this one got so far, and was interrupted
-                if engine.stores:
-                    engine.keeper.secure(_SECURE)
-                self._deliver(started + timeout)
-                transport = engine.transport or transport
-                engine.keeper.rest()
+                self._deliver(transport, started + timeout)
                 if len(transport):
                     transport.purge()
                 end = time.monotonic() + _PURGE
@@ -106,24 +89,21 @@ class Closer:
             self._stopped = True
             if not pump.stop(_JOIN):
                 engine.logger.warning("the poll thread did not end in time; it is left behind")
-            if not engine.keeper.stop(_JOIN):
-                engine.logger.warning("the keeper did not end in time; it is left behind")
         for entry in engine.ledger.open_entries():
             engine.abandon(entry)
         engine.tell_unwoken()
         engine.losses.flush()
         engine.refusals.flush()
-        engine.troubles.flush()
         engine.waking.stop(_JOIN)
 
-    def _deliver(self, end: float) -> None:
-        """Serve reports until nothing is on its way, and nothing of the store could be."""
+    def _deliver(self, transport: Transport, end: float) -> None:
+        """Serve reports until nothing is out, and send again what a signal handler ate the report of."""
         engine = self._engine
         while engine.failure is None and (left := end - time.monotonic()) > 0:
-            if engine.transport is not None and len(engine.transport):
+            if len(transport):
                 engine.attend(left)
-            elif engine.ledger.open_entries() or engine.keeper.has_work:
-                engine.keeper.wake()
+            elif any(entry.handed for entry in engine.ledger.open_entries()):
+                engine.resend_unreported()
                 engine.attend(min(left, _NAP))
             else:
                 return

@@ -34,8 +34,8 @@ class Waking:
         self._notifier = Notifier(logger)
         self.inherited = False
 
-    def wait(self, entry: Delivery, timeout: float | None, *, safe: bool = False) -> None:
-        """Block until ``entry`` is done, or, with ``safe``, on disk; TimeoutError otherwise."""
+    def wait(self, entry: Delivery, timeout: float | None) -> None:
+        """Block until ``entry`` is done; TimeoutError otherwise."""
         self._refuse_inherited()
         gate = native_lock()
         gate.acquire()
@@ -45,15 +45,14 @@ class Waking:
                 gate.release()
 
         try:
-            self._add(entry, arrived, safe=safe)
+            self._add(entry, arrived)
             if not acquire(gate, timeout):
-                known = "safe" if safe else "settled"
-                raise TimeoutError(f"{entry.event_id} is not {known} after {timeout} s; it stays accepted")
+                raise TimeoutError(f"{entry.event_id} is not settled after {timeout} s; it stays accepted")
         finally:
             self._discard(entry, arrived)
 
-    def future(self, entry: Delivery, *, safe: bool = False) -> Generator[Any, None, None]:
-        """Suspend the running task until ``entry`` is done, or, with ``safe``, on disk."""
+    def future(self, entry: Delivery) -> Generator[Any, None, None]:
+        """Suspend the running task until ``entry`` is done."""
         import asyncio  # noqa: PLC0415 - costs 30 ms, and whoever awaits has it already
 
         self._refuse_inherited()
@@ -64,7 +63,7 @@ class Waking:
         def arrived() -> None:
             waker.wake(future)
 
-        self._add(entry, arrived, safe=safe)
+        self._add(entry, arrived)
         try:
             yield from future
         finally:
@@ -83,12 +82,6 @@ class Waking:
             call()
         entry._waiters = None
 
-    def wake_safe(self, entry: Delivery) -> None:
-        """Call those who wait for no more than that the entry is on disk."""
-        for call in tuple(entry._safe_waiters or ()):
-            call()
-        entry._safe_waiters = None
-
     @property
     def is_current_thread(self) -> bool:
         """True on the notify thread."""
@@ -98,14 +91,16 @@ class Waking:
         """Give the notify thread up to ``timeout`` seconds for the callbacks it has, then leave it."""
         self._notifier.stop(timeout)
 
-    def _add(self, entry: Delivery, call: Callable[[], None], *, safe: bool = False) -> None:
+    def _add(self, entry: Delivery, call: Callable[[], None]) -> None:
         with self._lock:
-            entry._waiters = [*(entry._waiters or ()), call]
-            if safe:
-                entry._safe_waiters = [*(entry._safe_waiters or ()), call]
+            waiters = entry._waiters
+            if waiters is None:
+                entry._waiters = [call]
+            else:
+                waiters.append(call)
         # The report sets the state before it reads the waiters, and here it is the other way round:
         # one of the two sees the other.
-        if entry.done() or (safe and entry.on_disk):
+        if entry.done():
             call()
             self._discard(entry, call)
         else:
@@ -113,9 +108,9 @@ class Waking:
 
     def _discard(self, entry: Delivery, call: Callable[[], None]) -> None:
         with self._lock:
-            for waiters in (entry._waiters, entry._safe_waiters):
-                if waiters is not None and call in waiters:
-                    waiters.remove(call)
+            waiters = entry._waiters
+            if waiters is not None and call in waiters:
+                waiters.remove(call)
 
     def _add_loop(self, loop: asyncio.AbstractEventLoop) -> _LoopWaker:
         with self._lock:

@@ -28,12 +28,6 @@ Start = Callable[..., "subprocess.Popen[str]"]
 Arrived = Callable[[], set[int]]
 Options = tuple[str, ...]
 _START = 60.0
-CELERY_UNHEARD = pytest.mark.xfail(
-    reason="tidings.publishing.closing does not hear worker_process_shutdown", strict=True
-)
-EXIT_INTERRUPTED = pytest.mark.xfail(
-    reason="tidings.publishing.closing gives up at exit when a signal handler raises", strict=True
-)
 TERM, INT, QUIT = signal.SIGTERM, signal.SIGINT, signal.SIGQUIT
 
 
@@ -140,7 +134,7 @@ def test_servers(
     [
         (("--max-tasks-per-child", "5"), TERM, "told", "3s"),
         ((), QUIT, "told", "6s"),
-        pytest.param((), TERM, "", "6s", marks=CELERY_UNHEARD),
+        ((), TERM, "", "6s"),
     ],
     ids=["recycled, warm shutdown", "cold shutdown", "forgotten"],
 )
@@ -190,7 +184,6 @@ def test_a_script_that_closes_on_signals(
     assert len(arrived() - _noted(accepted)) <= 1
 
 
-@EXIT_INTERRUPTED
 def test_signals_do_not_end_the_exit_early(broker: EmbeddedBroker, start: Start, arrived: Arrived) -> None:
     broker.delay(300)
     try:

@@ -200,13 +200,15 @@ def test_a_killed_life_in_spill_mode_owes_what_was_older_than_the_window(path: P
 
 def test_a_ledger_survives_sigkill_and_is_whole(path: Path) -> None:
     program = f"""
-import threading
+import threading, time
 from tidings.testing.faults import Ledger
 ledger = Ledger({str(path)!r})
 ledger.started(durability="memory")
 def write(name):
     for number in range(1_000_000):
         ledger.offered(f"{{name}}:{{number}}", name, number)
+        if number % 100 == 99:
+            time.sleep(0.001)  # the reader has to keep up
 for name in "abcd":
     threading.Thread(target=write, args=(name,)).start()
 """

@@ -25,7 +25,7 @@ def pem(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 
 
 def config(**overrides: Any) -> dict[str, Any]:
-    return client_config(Settings(**{"brokers": NOBODY, **overrides}))
+    return client_config(Settings(**{"brokers": NOBODY, "durability": "memory", **overrides}))
 
 
 def silent() -> logging.Logger:

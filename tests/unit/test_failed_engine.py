@@ -14,7 +14,8 @@ from support.events import OrderPlaced
 from support.processes import wait_until
 from tidings import HealthStatus, Publisher, PublisherClosed, PublisherFailed, State
 from tidings.publishing.transport import Report
-from tidings.testing.memory import Headers, InMemoryTransport
+from tidings.testing.memory import InMemoryTransport
+from tidings.testing.memorykafka import Headers
 
 
 class Stumbling(InMemoryTransport):

@@ -33,7 +33,7 @@ def send(lane: InMemoryTransport, report: Reports, value: bytes = b"v", count: i
 
 
 def config(**overrides: Any) -> dict[str, Any]:
-    return client_config(Settings(**{"brokers": NOBODY, **overrides}))
+    return client_config(Settings(**{"brokers": NOBODY, "durability": "memory", **overrides}))
 
 
 def test_careful_records_travel_alone_and_nothing_else_changes() -> None:

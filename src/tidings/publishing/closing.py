@@ -45,16 +45,29 @@ class Closer:
         atexit.register(self._at_exit)
         if util := sys.modules.get("multiprocessing.util"):
             self._finalizer = util.Finalize(None, self._at_exit, exitpriority=100)
+        if signals := sys.modules.get("celery.signals"):
+            signals.worker_process_shutdown.connect(self._at_exit, weak=False)
 
     def forget_exit(self) -> None:
         """The exit of this process is no longer this closer's business: closed, or a fork's child."""
         atexit.unregister(self._at_exit)
         if self._finalizer is not None:
             self._finalizer.cancel()
+        if signals := sys.modules.get("celery.signals"):
+            signals.worker_process_shutdown.disconnect(self._at_exit)
 
-    def _at_exit(self) -> None:
-        if os.getpid() == self._pid:  # a fork's child leaves its parent's engine alone
-            self.close(None)
+    def _at_exit(self, **_: object) -> None:
+        if os.getpid() != self._pid:  # a fork's child leaves its parent's engine alone
+            return
+        end = time.monotonic() + self._timeout
+        while True:
+            left = max(end - time.monotonic(), 0.0)
+            try:
+                self.close(left)
+                return
+            except BaseException:  # a signal handler's; nobody closes after this, so go on
+                if not left:
+                    raise
 
     def close(self, timeout: float | None) -> CloseReport:
         """Close and report. A second call returns the same report; see ``Publisher.close``."""

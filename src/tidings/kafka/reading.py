@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import stamina
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from tidings.errors import BrokersUnavailable, ConsumeError
@@ -42,13 +43,30 @@ def bounds(consumer: Consumer, topic: str, timeout: float) -> dict[int, tuple[in
                 return {}
             raise KafkaException(found.error)
         return {
-            partition: consumer.get_watermark_offsets(
-                TopicPartition(topic, partition), timeout=max(end - time.monotonic(), 0.1)
-            )
+            partition: _span(consumer, TopicPartition(topic, partition), end)
             for partition in found.partitions
         }
     except KafkaException as error:
         raise told(error, f"The topic {topic} cannot be read") from None
+
+
+def _span(consumer: Consumer, place: TopicPartition, end: float) -> tuple[int, int]:
+    """The first and the next offset. A broker that was away for a moment still knows no leader: ask again."""
+    for attempt in stamina.retry_context(
+        on=_is_passing, timeout=max(end - time.monotonic(), 0.1), attempts=None
+    ):
+        with attempt:
+            offsets: tuple[int, int] = consumer.get_watermark_offsets(
+                place, timeout=max(end - time.monotonic(), 0.1)
+            )
+    return offsets
+
+
+def _is_passing(error: Exception) -> bool:
+    return isinstance(error, KafkaException) and error.args[0].code() in {
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.LEADER_NOT_AVAILABLE,
+    }
 
 
 def scan(

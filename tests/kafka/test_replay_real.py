@@ -302,7 +302,7 @@ def test_two_at_once_share_the_letters(post: Post) -> None:
     assert set(ids.values()) == {1}
 
 
-@pytest.mark.skip(reason="fails in some runs: after the pause the broker says NOT_LEADER for a while (issue 4)")
+@pytest.mark.skip(reason="fails in some runs: NOT_LEADER for a while after the pause (issue 4)")
 def test_a_kafka_that_goes_silent_ends_the_run_and_loses_nothing(
     post: Post, tidings_own_kafka: RealKafka
 ) -> None:

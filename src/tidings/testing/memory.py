@@ -145,10 +145,13 @@ class InMemoryTransport:
         served = 0
         try:
             taken = self._reports.get(timeout=timeout) if timeout else self._reports.get_nowait()
+            there = 1 + self._reports.qsize()  # and no more: a busy publisher must not keep the caller here
             while True:
                 self._serving = 1
                 taken.report(taken.fault, taken)
                 served += 1
+                if served >= there:
+                    return served
                 taken = self._reports.get_nowait()
         except Empty:
             return served

@@ -1,3 +1,17 @@
-"""What all tests share: pytest's own pytester, for tests of the plugin and of whole programs."""
+"""What all tests share: pytest's own pytester, for tests of the plugin and of whole programs; a store of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
 
 pytest_plugins = ["pytester"]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _stores_of_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test leaves events in the store of the person who runs it, or adopts theirs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield

@@ -60,12 +60,16 @@ class Stats(Terms, frozen=True, kw_only=True):
     """A publisher's counters, read at one moment. They only grow, but for ``stored`` and ``in_flight``.
 
     Outside the invariant: ``rejected`` (publish() refused it), ``discarded`` (taken by a disabled
-    publisher), ``dead_letter_queue_size`` (letters held here), ``is_closed``, and ``failed``: the engine
+    publisher), ``retried`` (hand-overs beyond the first), ``unprotected`` (a failing store has no copy of
+    them), ``breakers`` (topics that take nothing, and why), ``dead_letter_queue_size`` (letters held here), ``is_closed``, and ``failed``: the engine
     has stopped for good.
     """
 
     rejected: int = 0
     discarded: int = 0
+    retried: int = 0
+    unprotected: int = 0
+    breakers: dict[str, str] = {}
     dead_letter_queue_size: int = 0
     is_closed: bool = False
     failed: bool = False

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from support.processes import wait_until
 from tidings import Publisher, Stats
 from tidings.states import Terms
-from tidings.testing.memory import InMemoryTransport
+from tidings.testing.memory import InMemoryRecord, InMemoryTransport
 
 MakePublisher = Callable[..., Publisher]
 LONG = 60.0
@@ -49,3 +49,15 @@ def ids_of(transport: InMemoryTransport) -> Counter[str]:
     for record in list(transport.records):
         ids.update((content or b"").decode() for name, content in record.headers if name == "event_id")
     return ids
+
+
+def doom(transport: InMemoryTransport, times: int = 1) -> None:
+    """The next ``times`` records fail, and so they do whenever they are sent again: in memory mode they are lost."""
+    doomed: set[bytes | None] = set()
+
+    def is_doomed(record: InMemoryRecord) -> bool:
+        if len(doomed) < times:
+            doomed.add(record.value)
+        return record.value in doomed
+
+    transport.fail_always(is_doomed, "_MSG_TIMED_OUT")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from support.books import LONG, MakePublisher, check_books, settle
+from support.books import LONG, MakePublisher, check_books, doom, settle
 from support.events import BrokenKey, OrderNoted, OrderPlaced, UserCreated
 from tidings import Batch, DeliveryError, InvalidEvent, InvalidTopic, PublisherClosed, Receipt, State
 from tidings.testing.memory import InMemoryTransport
@@ -52,7 +52,7 @@ def test_good_and_bad_events_together(
 
 def test_awaiting_a_batch(make_publisher: MakePublisher, transport: InMemoryTransport) -> None:
     publisher = make_publisher()
-    transport.fail("MSG_SIZE_TOO_LARGE")
+    doom(transport)
 
     async def main() -> list[Any]:
         return await asyncio.wait_for(publisher.publish_batch(MIXED), LONG)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from support.books import LONG, MakePublisher, check_books, settle
+from support.books import LONG, MakePublisher, check_books, doom, settle
 from support.events import OrderPlaced
 from support.processes import wait_until
 from tidings import Delivery, PublisherClosed, State
@@ -57,7 +57,7 @@ def test_callbacks_of_lost_rejected_and_discarded_deliveries(
 ) -> None:
     publisher = make_publisher(on_reject="log")
     disabled = make_publisher(enabled=False)
-    transport.fail("MSG_SIZE_TOO_LARGE")
+    doom(transport)
     lost = publisher.publish(OrderPlaced("o"))
     rejected = publisher.publish(object())
     discarded = disabled.publish(OrderPlaced("o"))

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from support.books import LONG, check_books, settle
+from support.books import LONG, check_books, doom, settle
 from support.events import OrderPlaced
 from support.processes import wait_until
 from tidings import Delivery, DeliveryError, Publisher, Receipt, State
@@ -132,7 +132,7 @@ def test_wait_safe_is_wait_without_a_store(publisher: Publisher, transport: InMe
     with pytest.raises(TimeoutError):
         publish(publisher).wait_safe(0)
     transport.up()
-    transport.fail("MSG_SIZE_TOO_LARGE")
+    doom(transport)
     settle(publisher)
     with pytest.raises(DeliveryError):
         publish(publisher).wait_safe(LONG)
@@ -144,7 +144,7 @@ def test_wait_safe_is_wait_without_a_store(publisher: Publisher, transport: InMe
 def test_each_look_at_a_failure_is_a_new_exception(
     publisher: Publisher, transport: InMemoryTransport, caplog: pytest.LogCaptureFixture
 ) -> None:
-    transport.fail("TOPIC_AUTHORIZATION_FAILED")
+    doom(transport)
     with caplog.at_level(logging.CRITICAL, "tidings.publisher"):
         delivery = publisher.publish(OrderPlaced("o"), topic="a-topic")
         settle(publisher)
@@ -179,7 +179,7 @@ def test_a_failure_holds_no_frames_and_no_cycle(publisher: Publisher, transport:
     class Local:
         pass
 
-    transport.fail("MSG_SIZE_TOO_LARGE")
+    doom(transport)
     delivery = publish(publisher)
     settle(publisher)
     gc.collect()

@@ -15,7 +15,7 @@ from support.events import OrderPlaced
 from support.injection import at_every_point
 from support.processes import wait_until
 from tidings import Delivery, Publisher, PublishError, State
-from tidings.publishing import closing, engine, pump
+from tidings.publishing import closing, keeper, pump
 from tidings.publishing.pump import Pump
 from tidings.publishing.storms import Storm
 from tidings.settings import Settings
@@ -29,7 +29,7 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Short naps: there are hundreds of publishers to be made and closed."""
     monkeypatch.setattr(pump, "_QUIET_POLL", 0.001)
     monkeypatch.setattr(pump, "_BUSY_NAP", 0.001)
-    monkeypatch.setattr(engine, "SWEEP_EVERY", 0.002)
+    monkeypatch.setattr(keeper, "TICK", 0.002)
     monkeypatch.setattr(closing, "_HAND_OVER", 0.02)
 
 

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from support.books import LONG, check_books
+from support.books import LONG, check_books, doom
 from support.events import OrderPlaced
 from tidings import Delivery, Publisher, State
 from tidings.testing.memory import InMemoryTransport
@@ -41,7 +41,7 @@ def test_flush_says_when_it_gives_up(
 
 
 def test_an_event_that_is_lost_has_ended(publisher: Publisher, transport: InMemoryTransport) -> None:
-    transport.fail("MSG_SIZE_TOO_LARGE", times=3)
+    doom(transport, times=3)
     for _ in range(5):
         publisher.publish(OrderPlaced("o"))
     assert publisher.flush(LONG) is True

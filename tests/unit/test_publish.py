@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from support.books import LONG, MakePublisher, settle
+from support.books import LONG, MakePublisher, doom, settle
 from support.events import OrderPlaced, UserCreated, UserRenamed
 from tidings import ConfigError, Publisher, State, correlation, current_correlation_id
 from tidings.testing.memory import InMemoryTransport
@@ -218,7 +218,7 @@ def test_the_logger_is_the_one_given(make_publisher: MakePublisher, transport: I
             lines.append(str(msg))
 
     publisher = make_publisher(logger=Given("given"))
-    transport.fail("MSG_SIZE_TOO_LARGE")
+    doom(transport)
     publisher.publish(OrderPlaced("o"))
     settle(publisher)
     assert lines

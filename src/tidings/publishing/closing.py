@@ -10,13 +10,13 @@ from typing import Any
 
 from tidings.publishing.engine import Engine
 from tidings.publishing.threads import native_rlock
-from tidings.publishing.transport import Transport
 from tidings.states import CloseReport, Terms
 
 _HAND_OVER = 1.0
 """Seconds for publishing threads that are between arrival and the end of produce()."""
 _PURGE = 1.0
 _JOIN = 0.5
+_SECURE = 0.5
 _NAP = 0.002
 
 
@@ -72,7 +72,7 @@ class Closer:
     def close(self, timeout: float | None) -> CloseReport:
         """Close and report. A second call returns the same report; see ``Publisher.close``."""
         engine = self._engine
-        engine.gate()
+        engine.shut()
         if self._report is not None:
             return self._report
         if self._turn._is_owned() or engine.is_engine_at_work:
@@ -93,7 +93,11 @@ class Closer:
         pump, transport = engine.pump, engine.transport
         if pump is not None and transport is not None:
             if not self._stopped:  # else a close() before this one got so far, and was interrupted
-                self._deliver(transport, started + timeout)
+                if engine.stores:
+                    engine.keeper.secure(_SECURE)
+                self._deliver(started + timeout)
+                transport = engine.transport or transport
+                engine.keeper.rest()
                 if len(transport):
                     transport.purge()
                 end = time.monotonic() + _PURGE
@@ -102,21 +106,24 @@ class Closer:
             self._stopped = True
             if not pump.stop(_JOIN):
                 engine.logger.warning("the poll thread did not end in time; it is left behind")
+            if not engine.keeper.stop(_JOIN):
+                engine.logger.warning("the keeper did not end in time; it is left behind")
         for entry in engine.ledger.open_entries():
             engine.abandon(entry)
         engine.tell_unwoken()
         engine.losses.flush()
         engine.refusals.flush()
+        engine.troubles.flush()
         engine.waking.stop(_JOIN)
 
-    def _deliver(self, transport: Transport, end: float) -> None:
-        """Serve reports until nothing is out, and send again what a signal handler ate the report of."""
+    def _deliver(self, end: float) -> None:
+        """Serve reports until nothing is on its way, and nothing of the store could be."""
         engine = self._engine
         while engine.failure is None and (left := end - time.monotonic()) > 0:
-            if len(transport):
+            if engine.transport is not None and len(engine.transport):
                 engine.attend(left)
-            elif any(entry.handed for entry in engine.ledger.open_entries()):
-                engine.resend_unreported()
+            elif engine.ledger.open_entries() or engine.keeper.has_work:
+                engine.keeper.wake()
                 engine.attend(min(left, _NAP))
             else:
                 return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import TYPE_CHECKING
 
 from tidings.errors import PublisherClosed
 from tidings.publishing.engine import Engine
@@ -11,12 +12,15 @@ from tidings.publishing.threads import native_rlock
 from tidings.publishing.transport import Transport
 from tidings.states import State, Stats
 
+if TYPE_CHECKING:
+    from tidings.settings import Settings
+
 
 class DiscardingEngine(Engine):
     """Deliveries settle at once as ``discarded``. Events are still checked, so that tests mean something."""
 
-    def __init__(self, *, logger: logging.Logger) -> None:
-        super().__init__(no_transport, max_block=0.0, logger=logger)
+    def __init__(self, settings: Settings, logger: logging.Logger) -> None:
+        super().__init__(no_transport, settings, None, logger)
         self._discarded = 0
         self._counting = native_rlock()
 

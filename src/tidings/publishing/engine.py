@@ -5,8 +5,13 @@ from __future__ import annotations
 import contextlib
 import logging
 import sys
+import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from tidings.errors import (
     EventTooLarge,
@@ -15,9 +20,12 @@ from tidings.errors import (
     PublisherFailed,
     PublishError,
     QueueFull,
+    StoreFull,
+    StoreUnavailable,
 )
 from tidings.kafka.outcomes import certainty_of
 from tidings.publishing.entry import Delivery, HeaderSource, Pair, Refused, Undelivered
+from tidings.publishing.gate import Gate
 from tidings.publishing.ledger import Ledger
 from tidings.publishing.pump import Pump
 from tidings.publishing.silence import Silence
@@ -27,15 +35,20 @@ from tidings.publishing.transport import Fault, Transport
 from tidings.publishing.waking import Waking
 from tidings.states import State, Stats
 
-SWEEP_EVERY = 0.25
+if TYPE_CHECKING:
+    from tidings.settings import Settings
+
 _LAST_DEATH = 3
 _ROOM_POLL = 0.01
 _SLICE = 0.05
 _NAP = 0.002
+_SHARE = 0.8
+"""While events are diverted, callers may fill this much of the queue: the drain gets the rest (ENGINE R6)."""
+_BRIEF = 0.05
+"""Waiting this long for reports to make room is cheaper than a write to disk."""
 _REFUSALS: dict[str, type[PublishError]] = {
     "MSG_SIZE_TOO_LARGE": EventTooLarge,
     "_INVALID_ARG": InvalidEvent,
-    "_FATAL": PublisherFailed,
 }
 """What produce() may refuse before it has taken the record. Any other fault the engine accounts for."""
 
@@ -43,11 +56,20 @@ _REFUSALS: dict[str, type[PublishError]] = {
 class Engine:
     """One engine serves one process; a forked child makes its own.
 
-    ``connect`` makes the transport, at the first record. ``max_block`` is the default wait for room, in
-    seconds.
+    ``connect`` makes the transport, at the first record. ``directory`` is where the store is; None in memory
+    mode.
     """
 
-    def __init__(self, connect: Callable[[], Transport], *, max_block: float, logger: logging.Logger) -> None:
+    def __init__(
+        self,
+        connect: Callable[[], Transport],
+        settings: Settings,
+        directory: Path | None,
+        logger: logging.Logger,
+    ) -> None:
+        from tidings.publishing.housing import Housing  # noqa: PLC0415 - sqlite3 and filelock cost 10 ms
+        from tidings.publishing.keeper import Keeper  # noqa: PLC0415
+
         self.ledger = Ledger()
         self.waking = Waking(self._nudge, logger)
         self.silence = Silence()
@@ -60,12 +82,24 @@ class Engine:
         self.failure: str | None = None
         self.closed = False
         self._connect = connect
-        self._max_block = max_block
+        self._max_block = settings.max_block
+        self._crowd = int(settings.queue_messages * _SHARE)
+        self.gate = Gate(
+            always=settings.durability == "write-ahead" and directory is not None,
+            orders=settings.ordering == "key" and directory is not None,
+            most_messages=settings.intake_messages,
+            most_bytes=settings.intake_bytes,
+            changed=self.route,
+            wake=self._wake_keeper,
+        )
+        housing = None if directory is None else Housing(directory, settings, self.ledger, logger)
+        self.keeper = Keeper(self, settings, housing)
+        self.troubles = Storm(logger, logging.WARNING, "Kafka")
         self._arrive = self.ledger.arrivals.append
         self.produce: Callable[..., None] = self._start_and_produce
         self._starting = native_rlock()
         self._connected: tuple[Transport] | None = None
-        self._next_sweep = 0.0
+        self.rebuilds = 0
         self._deaths = 0
 
     # -- taking
@@ -118,15 +152,56 @@ class Engine:
                 raise self._closed_error()
             if self.transport is None:  # a step at a time: a signal handler may raise after each
                 self._connected = self._connected or (self._connect(),)
-                self.pump = self.pump or Pump(self._connected[0], self._on_tick, self._on_death)
+                self.pump = self.pump or Pump(self._connected[0], self._on_poll, self._on_death)
                 self.pump.start()
+                self.keeper.start()
                 self.transport = self._connected[0]
             if self.produce == self._start_and_produce:
-                self.produce = self.transport.produce
+                self.route()
                 if self.closed:  # just now, by a signal handler or another thread: it saw no pump to stop
-                    self.produce = self._refuse_closed
                     self.pump.stop(0)
+                    self.keeper.stop(0)
             return self.transport
+
+    def route(self) -> None:
+        """Choose where events go: straight to the client as a rule, through the gate while it matters."""
+        transport = self.transport
+        if transport is not None and not self.closed and self.failure is None:
+            self.produce = transport.produce if self.gate.is_clear else self._produce_gated
+        if self.closed:
+            self.produce = self._refuse_closed
+        elif self.failure is not None:
+            self.produce = self._refuse_failed
+
+    def _produce_gated(
+        self,
+        topic: str,
+        value: bytes | None,
+        key: bytes | None,
+        partition: int,
+        entry: Delivery,
+        unused: None,
+        timestamp: int,
+        headers: list[Pair],
+    ) -> None:
+        gate, transport = self.gate, self.transport
+        if gate.refusal is not None:
+            raise gate.refusal()
+        if transport is None or not self.stores:
+            raise BufferError("the client is being made anew")
+        if gate.diverts(topic, key) or len(transport) >= self._crowd:
+            gate.take(entry, headers)
+        else:
+            transport.produce(topic, value, key, partition, entry, unused, timestamp, headers)
+
+    @property
+    def stores(self) -> bool:
+        """True when there is a store to divert to."""
+        return self.keeper.housing is not None
+
+    def _wake_keeper(self) -> None:
+        self.route()
+        self.keeper.wake()
 
     def _start_and_produce(
         self,
@@ -153,12 +228,26 @@ class Engine:
             fault = self._fault_of(entry, error, asked)
             if fault.name() != "_QUEUE_FULL":
                 break
+            now = time.monotonic()
             if end is None:
-                end = time.monotonic() + self._patience(max_block)
-            elif time.monotonic() >= end:
-                self.ledger.cancel(entry)
-                raise QueueFull(f"No room for an event for {entry.topic}.") from None
+                patience = self._patience(max_block)
+                end = now + patience
+                divert_at = now + min(patience, _BRIEF)
             asked = False
+            try:
+                if self.stores and now >= divert_at and not isinstance(error, StoreFull):
+                    self.gate.take(entry, entry.record_headers())
+                    return
+            except BufferError:
+                pass  # the intake is full too
+            except StoreUnavailable:
+                self.ledger.cancel(entry)
+                raise
+            if now >= end:
+                self.ledger.cancel(entry)
+                if isinstance(error, StoreFull):
+                    raise error
+                raise QueueFull(f"No room for an event for {entry.topic}.") from None
             try:
                 if not self._make_room(end) and time.monotonic() < end:
                     time.sleep(0.001)
@@ -185,15 +274,19 @@ class Engine:
     def _fault_of(self, entry: Delivery, error: BaseException, asked: bool) -> Fault:
         """The transport's own no; anything else is raised, the entry cancelled or accepted first."""
         transport = self.transport
+        if transport is not None and isinstance(error, StoreFull):
+            return transport.refusal(BufferError()) or _unknown(error)
         if not asked or transport is None or isinstance(error, PublishError):
             self.ledger.cancel(entry)
             raise error
         fault = transport.refusal(error) if isinstance(error, Exception) else None
         if isinstance(error, Exception) and entry.state is State.REJECTED:  # close() gave it up meanwhile
             raise self._closed_error() from None
-        if fault is None:  # a signal handler's: it surfaced once produce() had returned
+        if fault is None:
             entry.handed = True
-            raise error
+            if isinstance(error, Exception) and threading.current_thread() is not threading.main_thread():
+                return _Odd(error)  # no signal handler's: produce() itself, and the keeper sends it again
+            raise error  # a signal handler's, as a rule: it surfaced once produce() had returned
         return fault
 
     def _patience(self, max_block: float | None) -> float:
@@ -213,11 +306,23 @@ class Engine:
     # -- reports
 
     def undelivered(self, entry: Delivery, fault: Fault) -> None:
-        """The record was not delivered. Without a store, the event is lost, and says so."""
-        self._lose(entry, fault.name(), fault.str())
+        """The record was not delivered: the keeper decides what becomes of it."""
+        self.keeper.inbox.append((entry, fault.name(), fault.str()))
+        self.gate.raise_bucket(entry.topic, entry.key)
+        self.keeper.wake()
+
+    def forget(self, entry: Delivery) -> None:
+        """The entry was delivered: its row goes."""
+        self.keeper.writer.forget(entry)
+
+    def lose(self, entry: Delivery) -> None:
+        """End an entry that is gone, with the reason it failed by last."""
+        why = entry.why
+        self._lose(entry, why.kafka_error if why else "UNKNOWN", why.reason if why else "unknown")
 
     def _lose(self, entry: Delivery, kafka_error: str, reason: str) -> None:
-        failure = Undelivered(kafka_error, reason, certainty_of(kafka_error), entry.attempts)
+        certainty = "unknown" if entry.maybe_sent else certainty_of(kafka_error)
+        failure = Undelivered(kafka_error, reason, certainty, entry.attempts)
         try:
             self.ledger.lose(entry, failure)
             self._tell(entry)
@@ -255,56 +360,51 @@ class Engine:
 
     # -- the pump's tick
 
-    def _on_tick(self, now: float) -> None:
+    def _on_poll(self, now: float) -> None:
         if self.unwoken:
             self.tell_unwoken()
-        if now < self._next_sweep:
-            return
-        self._next_sweep = now + SWEEP_EVERY
+
+    def on_tick(self, now: float) -> None:
+        """Called by the keeper every 250 ms."""
         self.ledger.sweep()
-        self.silence.tick(now, self.ledger.delivered, idle=self.ledger.is_idle)
+        delivered = self.ledger.delivered + self.ledger.delivered_alone
+        self.silence.tick(now, delivered, idle=self.ledger.is_idle)
         self.losses.tick(now)
         self.refusals.tick(now)
-        if not self.ledger.is_idle:
-            self.resend_unreported()
+        self.troubles.tick(now)
 
-    def resend_unreported(self) -> None:
-        """Once the client is empty, send again what it has never reported on; see below."""
-        if self.pump is not None and self.transport is not None and not len(self.transport):
-            self.pump.serve(self._resend_unreported, 0)
+    def breaker_changed(self, topic: str, cause: str) -> None:
+        """A topic's circuit breaker opened, or closed again."""
+        if cause:
+            kept = "they wait in the store" if self.stores else "they wait in memory"
+            self.troubles.record(f"topic={topic} takes no events: {cause}; {kept}")
+        else:
+            self.troubles.record(f"topic={topic} takes events again")
 
-    def _resend_unreported(self, _: float) -> None:
-        """Send again what the client no longer has and never reported.
+    def rebuild(self, cause: str) -> None:
+        """The client is beyond repair: make a new one, once the old one has told all it knows."""
+        if self.pump is not None and not self.gate.rebuilding:
+            self.logger.critical(f"the Kafka client failed: {cause}. It is made anew; events wait meanwhile.")
+            self.gate.rebuilding = True
+            self.route()
+            self.pump.replace(self._connect, self._rebuilt)
 
-        A signal handler that raises inside a report eats it. Whoever calls this has the pump's turn, so no
-        report is under way; an entry that is not ``handed`` may still be on its way in.
-        """
-        transport = self.transport
-        if transport is None:
-            return
-        unreported = [entry for entry in self.ledger.open_entries() if entry.handed]
-        if len(transport):
-            return
-        for entry in unreported:
-            entry.attempts += 1
-            headers = [*entry.record_headers(), ("tidings-resent", b"%d" % entry.attempts)]
-            try:
-                transport.produce(
-                    entry.topic,
-                    entry.value,
-                    entry.key,
-                    entry.partition,
-                    entry,
-                    None,
-                    entry.timestamp,
-                    headers,
-                )
-            except Exception as error:
-                fault = transport.refusal(error)
-                if fault is not None and fault.name() == "_QUEUE_FULL":  # publishers were faster: next time
-                    entry.attempts -= 1
-                    return
-                self._lose(entry, fault.name() if fault else "UNKNOWN", fault.str() if fault else repr(error))
+    def _rebuilt(self, transport: Transport) -> None:
+        self.transport = transport
+        self.rebuilds += 1
+        for entry in self.ledger.open_entries():
+            if entry.handed and not entry.waiting:
+                self.keeper.inbox.append((entry, "_FATAL", "the client failed before it reported"))
+        self.gate.rebuilding = False
+        self.route()
+        self.keeper.wake()
+
+    def keeper_stumbled(self, error: BaseException, *, last: bool) -> None:
+        """The keeper's loop raised: a defect. It goes on, but not for ever."""
+        if last:
+            self.failure = self.failure or repr(error)
+            self.route()
+        self.logger.critical(f"the keeper stumbled: {error!r}", exc_info=error)
 
     def _on_death(self, error: BaseException) -> None:
         """Polling raised: a fatal client error ends the engine at once, a defect at its third time."""
@@ -314,10 +414,13 @@ class Engine:
         fault = None
         if self.transport is not None and isinstance(error, Exception):
             fault = self.transport.refusal(error)
-        if fault is not None or self._deaths >= _LAST_DEATH:
-            self.failure = fault.str() if fault else repr(error)
-            if not self.closed:
-                self.produce = self._refuse_failed
+        if fault is not None:
+            self._deaths -= 1
+            self.rebuild(fault.name())
+            return
+        if self._deaths >= _LAST_DEATH:
+            self.failure = repr(error)
+            self.route()
         try:
             self.logger.critical(f"the poll thread stumbled ({self._deaths}): {error!r}", exc_info=error)
         except Exception as raised:  # a user's logger
@@ -325,7 +428,7 @@ class Engine:
 
     # -- the end
 
-    def gate(self) -> None:
+    def shut(self) -> None:
         """From now on every publish() is refused."""
         self.closed = True
         self.produce = self._refuse_closed
@@ -350,11 +453,13 @@ class Engine:
     def is_engine_at_work(self) -> bool:
         """True inside a report, and on a thread of the engine's own: the pump's, or that of callbacks."""
         pumping = self.pump is not None and self.pump.is_current
-        return pumping or self.is_serving or self.waking.is_current_thread
+        return pumping or self.is_serving or self.waking.is_current_thread or self.keeper.is_current
 
     def abandon(self, entry: Delivery) -> None:
         """End an entry at close: lost when the client had it, refused when it never got there."""
-        if entry.handed:
+        if entry.why is not None:
+            self.lose(entry)
+        elif entry.handed:
             self._lose(entry, "_PURGE_INFLIGHT", "given up at close()")
         else:
             self.ledger.cancel(entry, Refused(PublisherClosed, "The publisher was closed."))
@@ -363,14 +468,27 @@ class Engine:
     def stats(self) -> Stats:
         """The counters at one moment. What ended is read first, so ``in_flight`` never goes below zero."""
         ledger = self.ledger
-        delivered, lost = ledger.delivered, ledger.lost
-        accepted = ledger.accepted
+        ended = delivered, dead, lost, stored = (
+            ledger.delivered + ledger.delivered_alone,
+            ledger.dead_lettered,
+            ledger.lost,
+            ledger.stored,
+        )
+        taken = accepted, adopted, replayed = ledger.accepted, ledger.adopted, ledger.replayed
         return Stats(
             accepted=accepted,
+            adopted=adopted,
+            replayed=replayed,
             delivered=delivered,
+            dead_lettered=dead,
             lost=lost,
-            in_flight=accepted - delivered - lost,
+            stored=stored,
+            in_flight=sum(taken) - sum(ended),
             rejected=ledger.rejected,
+            retried=self.keeper.retried,
+            unprotected=self.keeper.writer.unprotected,
+            dead_letter_queue_size=self.keeper.letters,
+            breakers=self.keeper.breakers,
             is_closed=self.closed,
             failed=self.failure is not None,
         )
@@ -378,7 +496,21 @@ class Engine:
     def audit(self) -> Stats:
         """The same, with what is in flight counted one by one. Exact while nobody publishes."""
         in_flight = len(self.ledger.open_entries())
-        counted = self.stats()
-        return Stats(
-            **{**{f: getattr(counted, f) for f in counted.__struct_fields__}, "in_flight": in_flight}
-        )
+        return msgspec.structs.replace(self.stats(), in_flight=in_flight)
+
+
+class _Odd:
+    """An exception of produce() that is none of Kafka's, as a fault."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def name(self) -> str:
+        return "UNKNOWN"
+
+    def str(self) -> str:
+        return repr(self._error)
+
+
+def _unknown(error: Exception) -> Fault:
+    return _Odd(error)

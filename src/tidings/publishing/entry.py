@@ -11,6 +11,7 @@ from tidings.errors import Certainty, DeliveryError, PublishError
 from tidings.states import Receipt, State
 
 if TYPE_CHECKING:
+    from tidings.publishing.backlog import Shelf
     from tidings.publishing.ledger import Ledger
     from tidings.publishing.transport import Fault, Record
     from tidings.publishing.waking import Waking
@@ -45,6 +46,7 @@ class Undelivered(msgspec.Struct, frozen=True):
     reason: str
     certainty: Certainty
     attempts: int
+    letter_id: str | None = None
 
     def error(self, delivery: Delivery) -> DeliveryError:
         return DeliveryError(
@@ -55,6 +57,7 @@ class Undelivered(msgspec.Struct, frozen=True):
             attempts=self.attempts,
             event_id=delivery.event_id,
             topic=delivery.topic,
+            letter_id=self.letter_id,
         )
 
 
@@ -74,6 +77,9 @@ class Keeper(Protocol):
 
     def undelivered(self, entry: Delivery, fault: Fault) -> None:
         """librdkafka reported that the record was not delivered."""
+
+    def forget(self, entry: Delivery) -> None:
+        """The entry was delivered: its row in the store is not needed any more."""
 
 
 class Delivery(msgspec.Struct, gc=False, eq=False, weakref=False):
@@ -104,8 +110,23 @@ class Delivery(msgspec.Struct, gc=False, eq=False, weakref=False):
     handed: bool = False
     """produce() has returned: written by the publishing thread alone."""
     ended: bool = False
-    """The ledger's word, written by whoever serves reports: nothing more will happen."""
+    """The ledger's word: nothing more will happen to this object. A row of the store may have taken over."""
+    waiting: bool = False
+    """The keeper has it; the client does not."""
+    maybe_sent: bool = False
+    """A send ended without a broker's answer: Kafka may have the event (ENGINE R11)."""
+    born: float = 0.0
+    """When the keeper first saw it, by the keeper's clock."""
+    seq: int = 0
+    """The number of its row in the store, or 0. Set before the row is written."""
+    shelf: Shelf | None = None
+    """Where that row is."""
+    on_disk: bool = False
+    """The row is on disk: the process may die."""
+    why: Undelivered | None = None
+    """Why its last hand-over failed."""
     _waiters: list[Callable[[], None]] | None = None
+    _safe_waiters: list[Callable[[], None]] | None = None
     _failure: Failure | None = None
 
     def __call__(self, fault: Fault | None, record: Record) -> None:
@@ -118,18 +139,38 @@ class Delivery(msgspec.Struct, gc=False, eq=False, weakref=False):
             self.partition = record.partition()  # type: ignore[assignment]
             self.offset = record.offset()  # type: ignore[assignment]
             self.timestamp = record.timestamp()[1]
-            self.value = self.headers = None
+            # From here to the state no call is made, so no signal handler and no other thread comes between.
             keeper.ledger.delivered += 1
-            self.ended = True
-            self.state = DELIVERED
+            self.ended = True  # before the value goes: the keeper reads the value first, then this
+            self.value = self.headers = None
+            if self.state is ACCEPTED:
+                self.state = DELIVERED
+            if self.seq:
+                keeper.forget(self)
             if self._waiters is not None:
-                try:
-                    keeper.waking.wake(self)
-                except BaseException:  # a signal handler's: the pump makes up for it
-                    keeper.unwoken.append(self)
-                    raise
+                self._wake(keeper)
         else:
             keeper.undelivered(self, fault)
+
+    def acknowledged(self, partition: int, offset: int, timestamp: int) -> None:
+        """Kafka has it, said the careful client. Whoever calls this counts it and wakes those who wait."""
+        self.partition, self.offset, self.timestamp = partition, offset, timestamp
+        self.ended = True
+        self.value = self.headers = None
+        if self.state is ACCEPTED:
+            self.state = DELIVERED
+
+    def shelved(self) -> None:
+        """A row of the store has taken over: this object's part is over."""
+        self.ended = True
+        self.value = self.headers = None
+
+    def _wake(self, keeper: Keeper) -> None:
+        try:
+            keeper.waking.wake(self)
+        except BaseException:  # a signal handler's: the pump makes up for it
+            keeper.unwoken.append(self)
+            raise
 
     @property
     def event_id(self) -> str:
@@ -170,15 +211,20 @@ class Delivery(msgspec.Struct, gc=False, eq=False, weakref=False):
         return self._receipt()
 
     def wait_safe(self, timeout: float | None = None) -> None:
-        """Block until the process may die without losing the event: it is on disk or in Kafka.
+        """Block until the process may die without losing the event: it is on disk, in Kafka, or a safe letter.
 
-        Raises as ``wait`` does. Without a store (DURABILITY=memory) only Kafka is safe.
+        Raises TimeoutError, DeliveryError when it was lost, or its PublishError when it was rejected. Without
+        a store (DURABILITY=memory) only Kafka is safe.
         """
-        self.wait(timeout)
+        if self.state is ACCEPTED and not self.on_disk:
+            self._keeper.waking.wait(self, timeout, safe=True)
+        self._raise_if_unsafe()
 
     async def safe(self) -> None:
         """``wait_safe`` for a coroutine."""
-        await self
+        if self.state is ACCEPTED and not self.on_disk:
+            await _Safe(self)
+        self._raise_if_unsafe()
 
     def add_done_callback(self, fn: Callable[[Delivery], object]) -> None:
         """Call ``fn(delivery)`` on the notify thread when settled, also when it already is.
@@ -187,6 +233,10 @@ class Delivery(msgspec.Struct, gc=False, eq=False, weakref=False):
         thread.
         """
         self._keeper.waking.notify(self, fn)
+
+    def _raise_if_unsafe(self) -> None:
+        if self._failure is not None and self.state is not State.DEAD_LETTERED:
+            raise self._failure.error(self)
 
     def _receipt(self) -> Receipt:
         if self._failure is not None:
@@ -197,7 +247,34 @@ class Delivery(msgspec.Struct, gc=False, eq=False, weakref=False):
             event_id=self.event_id,
             topic=self.topic,
             partition=self.partition if delivered else -1,
-            offset=self.offset,
+            offset=self.offset if delivered else -1,
             timestamp=self.timestamp if delivered else None,
             attempts=self.attempts,
         )
+
+
+class _Safe:
+    """Awaits that a delivery is safe."""
+
+    def __init__(self, delivery: Delivery) -> None:
+        self._delivery = delivery
+
+    def __await__(self) -> Generator[Any, None, None]:
+        yield from self._delivery._keeper.waking.future(self._delivery, safe=True)
+
+
+class Attempt:
+    """The report of a later hand-over of an entry; an earlier one may still come, and then it is late."""
+
+    __slots__ = ("_entry", "_number")
+
+    def __init__(self, entry: Delivery) -> None:
+        self._entry = entry
+        self._number = entry.attempts
+
+    def __call__(self, fault: Fault | None, record: Record) -> None:
+        entry = self._entry
+        if fault is not None and entry.attempts != self._number:
+            entry._keeper.ledger.late += 1
+        else:
+            entry(fault, record)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tidings.errors import ConfigError, EventTooLarge, InvalidEvent, PublishError
@@ -43,6 +44,8 @@ class Intake:
         self._plans = Plans(self._router, settings.service, settings.version)
         self._max_bytes = settings.max_event_bytes
         self._make_transport = self._transport_maker(transport)
+        in_memory = transport is not None and "durability" not in settings.model_fields_set
+        self._directory = None if in_memory or not settings.enabled else _store_directory(settings, logger)
         self._start_afresh()
 
     def after_fork(self) -> object:
@@ -53,14 +56,14 @@ class Intake:
         self._router.after_fork()
         self._start_afresh()
         if inherited.closed:  # what was closed stays closed
-            self._engine.gate()
+            self._engine.shut()
         return inherited
 
     def _start_afresh(self) -> None:
         if self._settings.enabled:
-            self._engine = Engine(self._connect, max_block=self._settings.max_block, logger=self._logger)
+            self._engine = Engine(self._connect, self._settings, self._directory, self._logger)
         else:
-            self._engine = DiscardingEngine(logger=self._logger)
+            self._engine = DiscardingEngine(self._settings, self._logger)
         self._closer = Closer(self._engine, self._settings.close_timeout)
         self._stamp = Stamper(self._engine.tick)
         self._forget_plans()
@@ -143,6 +146,12 @@ class Intake:
         entry._failure = Refused(type(error), error.args[0] if error.args else "")
         entry.state = State.REJECTED
         return entry
+
+
+def _store_directory(settings: Settings, logger: logging.Logger) -> Path | None:
+    from tidings.publishing.storeplace import store_directory  # noqa: PLC0415 - filelock costs 10 ms to import
+
+    return store_directory(settings, logger)
 
 
 def _shown(name: object) -> str:

@@ -22,12 +22,21 @@ class Ledger:
     def __init__(self) -> None:
         self.arrivals: list[Delivery] = []
         self.delivered = 0
+        self.delivered_alone = 0
+        """Acknowledged to the careful client."""
+        self.adopted = 0
+        self.stored = 0
+        """On disk, waiting, and with no client: what the store holds less what is under way from there."""
+        self.dead_lettered = 0
         self.lost = 0
         self.late = 0
         """Reports that came after the entry had ended: counted, and nothing else."""
+        self.acked: set[str] | None = None
+        """Topics of which something was acknowledged, gathered while somebody asks for them."""
         self._open: list[Delivery] = []
         self._swept = 0
         self._cancelled = 0
+        self._replayed = 0
         self._rejected = 0
         self._lock = native_rlock()  # re-entrant: a signal handler may close() inside any of this
 
@@ -41,13 +50,41 @@ class Ledger:
                 self._cancelled += 1
 
     def lose(self, entry: Delivery, failure: Failure) -> None:
-        """End an entry that will not be delivered, once."""
+        """End an entry that is gone, once."""
         with self._lock:
-            if not entry.ended:
-                entry._failure = failure
-                entry.ended = True
-                entry.state = State.LOST
+            if self._end(entry, State.LOST, failure):
                 self.lost += 1
+
+    def dead_letter(self, entry: Delivery, failure: Failure) -> None:
+        """End an entry whose letter is safe, once."""
+        with self._lock:
+            if self._end(entry, State.DEAD_LETTERED, failure):
+                self.dead_lettered += 1
+
+    def _end(self, entry: Delivery, state: State, failure: Failure) -> bool:
+        if entry.ended:
+            return False
+        entry.ended = True
+        if entry.state is State.ACCEPTED:  # else the caller has had an answer: "stored"
+            entry._failure = failure
+            entry.state = state
+        return True
+
+    def damaged(self, count: int) -> None:
+        """Count events that the disk destroyed."""
+        with self._lock:
+            self.lost += count
+
+    def replay(self, entry: Delivery) -> None:
+        """Take an entry that was dead-lettered before: it counts as replayed, not as accepted."""
+        with self._lock:
+            self.arrivals.append(entry)
+            self._replayed += 1
+
+    def join(self, entry: Delivery) -> None:
+        """Take an entry that stands for a row of the store: it was counted when it first came."""
+        with self._lock:
+            self._open.append(entry)
 
     def reject(self) -> None:
         """Count a refusal."""
@@ -60,11 +97,16 @@ class Ledger:
         return self._rejected
 
     @property
+    def replayed(self) -> int:
+        """How many entries are replayed letters."""
+        return self._replayed
+
+    @property
     def accepted(self) -> int:
         """How many entries were accepted, those being handed over at this moment among them."""
         with self._lock:
             while True:
-                swept, cancelled = self._swept, self._cancelled
+                swept, cancelled = self._swept, self._cancelled + self._replayed
                 accepted = swept + len(self.arrivals) - cancelled
                 if swept == self._swept:  # else a signal handler has swept in between
                     return accepted
@@ -82,6 +124,8 @@ class Ledger:
             del self.arrivals[:count]
             opened = self._open
             still = [entry for entry in opened if not entry.ended]
+            if self.acked is not None:
+                self.acked.update(entry.topic for entry in opened if entry.ended and entry.offset >= 0)
             if self._open is opened:  # else a signal handler has swept in between, and knows more
                 self._open = still
 
@@ -95,6 +139,15 @@ class Ledger:
         self.sweep()
         with self._lock:
             return [entry for entry in self._open if not entry.ended]
+
+    def stamp(self, now: float) -> list[Delivery]:
+        """Every entry that has not ended, in the order of arrival; the new ones are born ``now``."""
+        entries = self.open_entries()
+        for entry in reversed(entries):
+            if entry.born:
+                break
+            entry.born = now
+        return entries
 
     @property
     def is_idle(self) -> bool:

@@ -230,7 +230,7 @@ class Publisher(Intake):
         """Block until every event accepted before this call has ended; False after ``timeout`` seconds."""
         engine, end = self._engine, None if timeout is None else time.monotonic() + timeout
         pending = engine.ledger.open_entries()
-        while pending := [entry for entry in pending if not entry.ended]:
+        while (pending := [entry for entry in pending if not entry.ended]) or engine.ledger.stored:
             left = 1.0 if end is None else end - time.monotonic()
             if left <= 0 or engine.is_serving:  # in a signal handler inside a report: no other can come
                 return False
@@ -243,7 +243,7 @@ class Publisher(Intake):
 
         end = None if timeout is None else time.monotonic() + timeout
         pending = self._engine.ledger.open_entries()
-        while pending := [entry for entry in pending if not entry.ended]:
+        while (pending := [entry for entry in pending if not entry.ended]) or self._engine.ledger.stored:
             if end is not None and time.monotonic() >= end:
                 return False
             await asyncio.sleep(_DRAIN_NAP)
@@ -280,7 +280,7 @@ class Publisher(Intake):
         """``close`` for a coroutine: never blocks the loop."""
         import asyncio  # noqa: PLC0415
 
-        self._engine.gate()
+        self._engine.shut()
         return await asyncio.to_thread(self.close, timeout)
 
     def __enter__(self) -> Self:

@@ -20,6 +20,8 @@ _BUSY_NAP = 0.02
 _WANTED_NAP = 0.0005
 _TURN_NAP = 0.002
 _STUMBLE_NAP = 0.05
+_LAST_REPORTS = 1.0
+_PURGED = 10.0
 
 
 class Pump:
@@ -41,6 +43,8 @@ class Pump:
         self._alarm = native_lock()  # held while nobody asks for the pump; releasing it ends a nap
         self._alarm.acquire()
         self._stopping = False
+        self._successor: tuple[Callable[[], Transport], Callable[[Transport], None], float] | None = None
+        self._retired: Transport | None = None
         self._thread = NativeThread(self._run, "tidings-poll")
 
     def start(self) -> None:
@@ -87,6 +91,31 @@ class Pump:
             with contextlib.suppress(RuntimeError):  # another thread was first
                 self._alarm.release()
 
+    def replace(self, make: Callable[[], Transport], made: Callable[[Transport], None]) -> None:
+        """Have the thread make a new transport once this one has reported on everything, or 11 s from now;
+        ``made`` is told of it."""
+        self._successor = make, made, time.monotonic()
+        self.nudge()
+
+    def _succeed(self) -> None:
+        """After a fatal error all reports came within a second (measured); a purge brings what did not."""
+        if self._successor is None:
+            return
+        make, made, since = self._successor
+        waited = time.monotonic() - since
+        if len(self._transport):
+            if waited > _LAST_REPORTS:
+                self._transport.purge()
+            if waited < _LAST_REPORTS + _PURGED:
+                return
+        new = make()
+        self._successor = None
+        if new is not self._transport:
+            if self._retired is not None:
+                self._retired.close()
+            self._retired, self._transport = self._transport, new
+        made(new)
+
     @property
     def is_serving(self) -> bool:
         """True inside a report, on whichever thread serves it."""
@@ -108,6 +137,7 @@ class Pump:
         while not self._stopping:
             try:
                 self._tick(time.monotonic())
+                self._succeed()
                 if (
                     lent != self._lent
                 ):  # publishers served themselves since the last look: keep out of the way
@@ -119,4 +149,6 @@ class Pump:
             except BaseException as error:
                 self._failed(error)
                 self._alarm.acquire(timeout=_STUMBLE_NAP)
+        if self._retired is not None:  # a publishing thread may have been inside it: not before the end
+            self._retired.close()
         self._transport.close()

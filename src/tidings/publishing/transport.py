@@ -56,5 +56,9 @@ class Transport(Protocol):
     def __len__(self) -> int:
         """How many records are out: taken, and not reported on."""
 
+    def careful(self) -> Transport:
+        """A second transport to the same place, whose records travel alone: its verdicts are about one event.
+        The caller closes it."""
+
     def health(self, timeout: float) -> Health:
         """Can records be delivered now? Asks, for up to ``timeout`` seconds. Raises nothing."""

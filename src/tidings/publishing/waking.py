@@ -34,8 +34,8 @@ class Waking:
         self._notifier = Notifier(logger)
         self.inherited = False
 
-    def wait(self, entry: Delivery, timeout: float | None) -> None:
-        """Block until ``entry`` is done; TimeoutError otherwise."""
+    def wait(self, entry: Delivery, timeout: float | None, *, safe: bool = False) -> None:
+        """Block until ``entry`` is done, or, with ``safe``, on disk; TimeoutError otherwise."""
         self._refuse_inherited()
         gate = native_lock()
         gate.acquire()
@@ -45,14 +45,15 @@ class Waking:
                 gate.release()
 
         try:
-            self._add(entry, arrived)
+            self._add(entry, arrived, safe=safe)
             if not acquire(gate, timeout):
-                raise TimeoutError(f"{entry.event_id} is not settled after {timeout} s; it stays accepted")
+                known = "safe" if safe else "settled"
+                raise TimeoutError(f"{entry.event_id} is not {known} after {timeout} s; it stays accepted")
         finally:
             self._discard(entry, arrived)
 
-    def future(self, entry: Delivery) -> Generator[Any, None, None]:
-        """Suspend the running task until ``entry`` is done."""
+    def future(self, entry: Delivery, *, safe: bool = False) -> Generator[Any, None, None]:
+        """Suspend the running task until ``entry`` is done, or, with ``safe``, on disk."""
         import asyncio  # noqa: PLC0415 - costs 30 ms, and whoever awaits has it already
 
         self._refuse_inherited()
@@ -63,7 +64,7 @@ class Waking:
         def arrived() -> None:
             waker.wake(future)
 
-        self._add(entry, arrived)
+        self._add(entry, arrived, safe=safe)
         try:
             yield from future
         finally:
@@ -82,6 +83,12 @@ class Waking:
             call()
         entry._waiters = None
 
+    def wake_safe(self, entry: Delivery) -> None:
+        """Call those who wait for no more than that the entry is on disk."""
+        for call in tuple(entry._safe_waiters or ()):
+            call()
+        entry._safe_waiters = None
+
     @property
     def is_current_thread(self) -> bool:
         """True on the notify thread."""
@@ -91,16 +98,14 @@ class Waking:
         """Give the notify thread up to ``timeout`` seconds for the callbacks it has, then leave it."""
         self._notifier.stop(timeout)
 
-    def _add(self, entry: Delivery, call: Callable[[], None]) -> None:
+    def _add(self, entry: Delivery, call: Callable[[], None], *, safe: bool = False) -> None:
         with self._lock:
-            waiters = entry._waiters
-            if waiters is None:
-                entry._waiters = [call]
-            else:
-                waiters.append(call)
+            entry._waiters = [*(entry._waiters or ()), call]
+            if safe:
+                entry._safe_waiters = [*(entry._safe_waiters or ()), call]
         # The report sets the state before it reads the waiters, and here it is the other way round:
         # one of the two sees the other.
-        if entry.done():
+        if entry.done() or (safe and entry.on_disk):
             call()
             self._discard(entry, call)
         else:
@@ -108,9 +113,9 @@ class Waking:
 
     def _discard(self, entry: Delivery, call: Callable[[], None]) -> None:
         with self._lock:
-            waiters = entry._waiters
-            if waiters is not None and call in waiters:
-                waiters.remove(call)
+            for waiters in (entry._waiters, entry._safe_waiters):
+                if waiters is not None and call in waiters:
+                    waiters.remove(call)
 
     def _add_loop(self, loop: asyncio.AbstractEventLoop) -> _LoopWaker:
         with self._lock:

@@ -29,6 +29,8 @@ def health_of(engine: Engine, settings: Settings, timeout: float) -> Health:
         answer = engine.start().health(timeout)
     except Exception as error:  # the health check of a service must answer, whatever broke
         return _unhealthy("client", f"The Kafka client cannot be started: {error}")
+    if engine.stores:
+        return _with_store(engine, answer)
     if answer.ok and engine.silence.seconds >= settings.outage_after:
         return _unhealthy(
             "silent",
@@ -36,6 +38,34 @@ def health_of(engine: Engine, settings: Settings, timeout: float) -> Health:
             f"{engine.silence.seconds:.0f} s. They are in memory, and will be sent when it does.",
         )
     return answer
+
+
+def _with_store(engine: Engine, answer: Health) -> Health:
+    """Kafka may be away while there is room to keep events: degraded."""
+    stats, failure = engine.stats(), engine.keeper.writer.failure
+    if engine.gate.refusal is not None:
+        return _unhealthy(
+            "store_full", f"The store is full, with {stats.stored} events: new ones are refused."
+        )
+    if failure is not None:
+        if not answer.ok:
+            return _unhealthy("store_failed", f"{answer.message} And the store cannot be written: {failure}.")
+        return _degraded("store_failed", f"Kafka answers, but the store cannot be written: {failure}.")
+    if not answer.ok:
+        return _degraded(
+            answer.cause, f"{answer.message} Events are kept in the store: {stats.stored} so far."
+        )
+    if stats.breakers:
+        topic, cause = next(iter(stats.breakers.items()))
+        return _degraded(
+            "breaker_open",
+            f"{len(stats.breakers)} topic(s) take no events, {topic} for one ({cause}); they are kept.",
+        )
+    return answer
+
+
+def _degraded(cause: str, message: str) -> Health:
+    return Health(status=HealthStatus.DEGRADED, cause=cause, message=message)
 
 
 def _unhealthy(cause: str, message: str) -> Health:

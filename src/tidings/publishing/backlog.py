@@ -1,0 +1,139 @@
+"""The backlog: what waits in the store, journal by journal and topic by topic, and what may go now.
+
+A shelf is one journal and what the engine knows of its rows: which are with a client, which failed. All of
+it belongs to the keeper's thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Container, Iterator
+
+import msgspec
+
+from tidings.letters.journal import Journal
+from tidings.letters.owed import Owed
+from tidings.publishing.entry import Delivery
+from tidings.publishing.gate import bucket_of
+
+_READ = 2000
+"""Rows asked of the journal at a time: as many as one of its groups holds."""
+_PAUSE = 10
+"""A scan that had to leave rows behind is repeated after ten times the time it took, and a second at most
+before that: rows that cannot go yet must not be read over and over."""
+_SHORTEST_PAUSE = 0.1
+_LONGEST_PAUSE = 10.0
+
+
+class Try(msgspec.Struct):
+    """What became of a row's hand-overs in this process; the row itself is not written again for it."""
+
+    attempts: int
+    maybe_sent: bool
+    kafka_error: str
+
+
+class Doubt(msgspec.Struct):
+    """A bucket whose event failed: one event of it is tried at a time, with back-off, until one gets through."""
+
+    times: int = 0
+    resume_at: float = 0.0
+    probe: Delivery | None = None
+
+
+class Line:
+    """The rows of one topic in one journal, in order."""
+
+    def __init__(self) -> None:
+        self.held: set[int] = set()
+        """Rows that a client has, or the keeper is examining."""
+        self.doubts: dict[int | None, Doubt] = {}
+        self._cursor = 0
+        self._skipped: int | None = None
+        self._resume_at = 0.0
+
+    def back(self, seq: int) -> None:
+        """The row waits again."""
+        self.held.discard(seq)
+        self._cursor = min(self._cursor, seq - 1)
+
+    def doubt(self, bucket: int | None, resume_at: float) -> Doubt:
+        """An event of the bucket failed: be careful with it from ``resume_at`` on."""
+        doubt = self.doubts.setdefault(bucket, Doubt())
+        doubt.times += 1
+        doubt.resume_at = resume_at
+        doubt.probe = None
+        return doubt
+
+    def clear_doubts(self) -> None:
+        """Forget the doubts whose probe got through, and look again at what was left behind."""
+        for bucket, doubt in list(self.doubts.items()):
+            if doubt.probe is not None and doubt.probe.ended and doubt.probe.offset >= 0:
+                del self.doubts[bucket]
+
+    def rows(
+        self, journal: Journal, topic: str, blocked: Container[int], now: float, clock: Callable[[], float]
+    ) -> Iterator[tuple[Owed, Doubt | None]]:
+        """The rows that may go now, in order, each with the doubt it is the probe of; goes on where the last
+        call stopped."""
+        if self._skipped is not None and now >= self._resume_at:
+            self._cursor, self._skipped = min(self._cursor, self._skipped - 1), None
+        started = clock()
+        while rows := journal.read(topic, self._cursor, _READ):
+            for row in rows:
+                if row.seq not in self.held:
+                    bucket = bucket_of(row.key)
+                    doubt = self.doubts.get(bucket)
+                    if bucket in blocked or (
+                        doubt is not None and (doubt.probe is not None or now < doubt.resume_at)
+                    ):
+                        self._skip(row.seq, now, clock() - started)
+                    else:
+                        yield row, doubt
+                self._cursor = max(self._cursor, row.seq)
+
+    def _skip(self, seq: int, now: float, took: float) -> None:
+        self._skipped = seq if self._skipped is None else min(seq, self._skipped)
+        self._resume_at = now + max(_SHORTEST_PAUSE, min(_PAUSE * took, _LONGEST_PAUSE))
+
+
+class Shelf:
+    """One journal: this process's own, or one that was adopted from a process that is gone."""
+
+    def __init__(self, journal: Journal, *, own: bool) -> None:
+        self.journal = journal
+        self.own = own
+        self.lines: dict[str, Line] = {}
+        self.tries: dict[int, Try] = {}
+        self.removals: list[int] = []
+        self.letters_out: set[int] = set()
+        """Rows of letters that are on their way to the dead-letter topic."""
+
+    def line(self, topic: str) -> Line:
+        """The line of a topic."""
+        line = self.lines.get(topic)
+        if line is None:
+            line = self.lines[topic] = Line()
+        return line
+
+    def waiting(self, topic: str) -> int:
+        """How many rows of the topic no client has."""
+        tally = self.journal.topics().get(topic)
+        return 0 if tally is None else tally.events - len(self.line(topic).held)
+
+    @property
+    def all_waiting(self) -> int:
+        """How many rows no client has."""
+        return self.journal.events - sum(len(line.held) for line in self.lines.values())
+
+    def removed(self, seqs: list[int]) -> None:
+        """These rows are out of the journal."""
+        for line in self.lines.values():
+            line.held.difference_update(seqs)
+        for seq in seqs:
+            self.tries.pop(seq, None)
+
+    @property
+    def is_empty(self) -> bool:
+        """True when nothing at all is left in the journal."""
+        journal = self.journal
+        return not (journal.events or journal.letter_count or journal.parked_count)

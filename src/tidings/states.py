@@ -61,8 +61,8 @@ class Stats(Terms, frozen=True, kw_only=True):
 
     Outside the invariant: ``rejected`` (publish() refused it), ``discarded`` (taken by a disabled
     publisher), ``retried`` (hand-overs beyond the first), ``unprotected`` (a failing store has no copy of
-    them), ``breakers`` (topics that take nothing, and why), ``dead_letter_queue_size`` (letters held here), ``is_closed``, and ``failed``: the engine
-    has stopped for good.
+    them), ``breakers`` (topics that take nothing, and why), ``dead_letter_queue_size`` (letters held here),
+    ``is_closed``, and ``failed``: the engine has stopped for good.
     """
 
     rejected: int = 0

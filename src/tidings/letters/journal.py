@@ -136,6 +136,11 @@ class Journal:
         """Bytes on disk that count against STORE_MAX_BYTES: pages that hold something, and the WAL."""
         return self._pages + files.wal_size(self.path)
 
+    @property
+    def last_seq(self) -> int:
+        """The highest number in use."""
+        return self._seq
+
     def next_seq(self) -> int:
         """A number above every other in the journal."""
         self._seq += 1
@@ -231,6 +236,11 @@ class Journal:
         self._spoiled_letters.update(row for row, _ in damage)
         self.damaged += [spoiled for _, spoiled in damage]
         return found
+
+    def touch(self) -> None:
+        """Write something, to see whether the disk takes it."""
+        with files.told(self.path, "written"):
+            self._con.execute("UPDATE meta SET state = ?", (files.IN_USE,))
 
     def checkpoint(self) -> None:
         """Write the WAL into the main file."""

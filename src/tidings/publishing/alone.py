@@ -87,6 +87,8 @@ class CarefulLane:
     """Sends errands when they are due, in order, and tells how each ended. The client is made when needed."""
 
     def __init__(self, connect: Callable[[], Transport]) -> None:
+        self.retried = 0
+        """Hand-overs beyond an event's first."""
         self._connect = connect
         self._transport: Transport | None = None
         self._due: list[tuple[float, int, Errand]] = []
@@ -165,7 +167,10 @@ class CarefulLane:
         entry = errand.entry
         assert entry is not None
         entry.attempts += 1
-        headers = [*entry.record_headers(), resent(entry.attempts)]
+        headers = entry.record_headers()
+        if entry.attempts > 1:
+            self.retried += 1
+            headers = [*headers, resent(entry.attempts)]
         transport.produce(
             entry.topic, entry.value, entry.key, entry.partition, report, None, entry.timestamp, headers
         )

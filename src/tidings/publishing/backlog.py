@@ -33,7 +33,7 @@ class Try(msgspec.Struct):
 
 
 class Doubt(msgspec.Struct):
-    """A bucket whose event failed: one event of it is tried at a time, with back-off, until one gets through."""
+    """A bucket whose event failed: one event of it is tried at a time, until one gets through."""
 
     times: int = 0
     resume_at: float = 0.0
@@ -43,17 +43,17 @@ class Doubt(msgspec.Struct):
 class Line:
     """The rows of one topic in one journal, in order."""
 
-    def __init__(self) -> None:
-        self.held: set[int] = set()
-        """Rows that a client has, or the keeper is examining."""
+    def __init__(self, held: Container[int]) -> None:
+        self.out = 0
+        """How many rows a client has, or the keeper examines."""
         self.doubts: dict[int | None, Doubt] = {}
+        self._held = held
         self._cursor = 0
         self._skipped: int | None = None
         self._resume_at = 0.0
 
     def back(self, seq: int) -> None:
-        """The row waits again."""
-        self.held.discard(seq)
+        """The row waits again: look at it once more."""
         self._cursor = min(self._cursor, seq - 1)
 
     def doubt(self, bucket: int | None, resume_at: float) -> Doubt:
@@ -67,7 +67,7 @@ class Line:
     def clear_doubts(self) -> None:
         """Forget the doubts whose probe got through, and look again at what was left behind."""
         for bucket, doubt in list(self.doubts.items()):
-            if doubt.probe is not None and doubt.probe.ended and doubt.probe.offset >= 0:
+            if doubt.probe is not None and doubt.probe.ended:  # had it failed, it would be no probe any more
                 del self.doubts[bucket]
 
     def rows(
@@ -80,7 +80,7 @@ class Line:
         started = clock()
         while rows := journal.read(topic, self._cursor, _READ):
             for row in rows:
-                if row.seq not in self.held:
+                if row.seq not in self._held:
                     bucket = bucket_of(row.key)
                     doubt = self.doubts.get(bucket)
                     if bucket in blocked or (
@@ -102,35 +102,64 @@ class Shelf:
     def __init__(self, journal: Journal, *, own: bool) -> None:
         self.journal = journal
         self.own = own
-        self.lines: dict[str, Line] = {}
+        self.first_row: int | None = None
+        """The lowest row, as of the keeper's last turn."""
+        self.held: dict[int, Line] = {}
+        """Rows that a client has, or the keeper examines, each with its line."""
+        self._lines: dict[str, Line] = {}
         self.tries: dict[int, Try] = {}
         self.removals: list[int] = []
+        self.letters_done: list[int] = []
+        self.letters_parked: list[int] = []
         self.letters_out: set[int] = set()
         """Rows of letters that are on their way to the dead-letter topic."""
 
     def line(self, topic: str) -> Line:
         """The line of a topic."""
-        line = self.lines.get(topic)
+        line = self._lines.get(topic)
         if line is None:
-            line = self.lines[topic] = Line()
+            line = self._lines[topic] = Line(self.held)
         return line
 
+    def hold(self, topic: str, seq: int) -> None:
+        """A client has the row from now on, or the keeper examines it."""
+        if seq not in self.held:
+            line = self.held[seq] = self.line(topic)
+            line.out += 1
+
+    def release(self, seq: int) -> None:
+        """The row waits again, or is gone."""
+        line = self.held.pop(seq, None)
+        if line is not None:
+            line.out -= 1
+
+    def back(self, topic: str, seq: int) -> None:
+        """The row waits again, and is to be looked at once more."""
+        self.release(seq)
+        self.line(topic).back(seq)
+
     def waiting(self, topic: str) -> int:
-        """How many rows of the topic no client has."""
+        """How many rows of the topic wait."""
         tally = self.journal.topics().get(topic)
-        return 0 if tally is None else tally.events - len(self.line(topic).held)
+        return 0 if tally is None else tally.events - self.line(topic).out
 
     @property
     def all_waiting(self) -> int:
-        """How many rows no client has."""
-        return self.journal.events - sum(len(line.held) for line in self.lines.values())
+        """How many rows wait."""
+        return self.journal.events - len(self.held)
 
-    def removed(self, seqs: list[int]) -> None:
-        """These rows are out of the journal."""
-        for line in self.lines.values():
-            line.held.difference_update(seqs)
-        for seq in seqs:
+    @property
+    def owes(self) -> bool:
+        """True when there is something to be written that is over."""
+        return bool(self.removals or self.letters_done or self.letters_parked)
+
+    def written(self, removed: list[int]) -> None:
+        """What was over is written, and these rows are out of the journal."""
+        for seq in removed:
+            self.release(seq)
             self.tries.pop(seq, None)
+        self.letters_out.difference_update(self.letters_done, self.letters_parked)
+        self.removals, self.letters_done, self.letters_parked = [], [], []
 
     @property
     def is_empty(self) -> bool:

@@ -214,7 +214,12 @@ class Engine:
         timestamp: int,
         headers: list[Pair],
     ) -> None:
-        self.start()
+        try:
+            self.start()
+        except PublishError:
+            raise
+        except Exception as error:
+            raise PublisherFailed(f"The Kafka client cannot be made: {error}") from error
         self.produce(topic, value, key, partition, entry, unused, timestamp, headers)
 
     def not_handed(self, entry: Delivery, error: BaseException, asked: bool, max_block: float | None) -> None:
@@ -305,10 +310,10 @@ class Engine:
 
     # -- reports
 
-    def undelivered(self, entry: Delivery, fault: Fault) -> None:
-        """The record was not delivered: the keeper decides what becomes of it."""
-        self.keeper.inbox.append((entry, fault.name(), fault.str()))
-        self.gate.raise_bucket(entry.topic, entry.key)
+    def undelivered(self, entry: Delivery, fault: Fault, attempt: int = 1) -> None:
+        """This hand-over did not deliver the record: the keeper decides what becomes of it."""
+        self.keeper.inbox.append((entry, attempt, fault.name(), fault.str()))
+        self.gate.raise_bucket(entry)
         self.keeper.wake()
 
     def forget(self, entry: Delivery) -> None:
@@ -355,6 +360,7 @@ class Engine:
         """Move deliveries along for a moment, on the thread of somebody who waits for them."""
         if self.pump is None or self.transport is None:
             return
+        self.pump.stand_back(2 * _SLICE)
         if is_patched() or not self.pump.serve(self.transport.flush, min(seconds, _SLICE)):
             time.sleep(min(seconds, _NAP))
 
@@ -394,7 +400,9 @@ class Engine:
         self.rebuilds += 1
         for entry in self.ledger.open_entries():
             if entry.handed and not entry.waiting:
-                self.keeper.inbox.append((entry, "_FATAL", "the client failed before it reported"))
+                self.keeper.inbox.append(
+                    (entry, entry.attempts, "_LOST_REPORT", "the client failed before it reported")
+                )
         self.gate.rebuilding = False
         self.route()
         self.keeper.wake()
@@ -416,7 +424,7 @@ class Engine:
             fault = self.transport.refusal(error)
         if fault is not None:
             self._deaths -= 1
-            self.rebuild(fault.name())
+            self.keeper.client_failed(fault.name())
             return
         if self._deaths >= _LAST_DEATH:
             self.failure = repr(error)

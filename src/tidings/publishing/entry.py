@@ -75,8 +75,8 @@ class Keeper(Protocol):
     unwoken: list[Delivery]
     """Entries that ended while a signal handler raised: those who wait may not know yet."""
 
-    def undelivered(self, entry: Delivery, fault: Fault) -> None:
-        """librdkafka reported that the record was not delivered."""
+    def undelivered(self, entry: Delivery, fault: Fault, attempt: int) -> None:
+        """librdkafka reported that this hand-over did not deliver the record."""
 
     def forget(self, entry: Delivery) -> None:
         """The entry was delivered: its row in the store is not needed any more."""
@@ -110,7 +110,7 @@ class Delivery(msgspec.Struct, gc=False, eq=False, weakref=False):
     handed: bool = False
     """produce() has returned: written by the publishing thread alone."""
     ended: bool = False
-    """The ledger's word: nothing more will happen to this object. A row of the store may have taken over."""
+    """Nothing more will happen to this object. A row of the store may have taken over."""
     waiting: bool = False
     """The keeper has it; the client does not."""
     maybe_sent: bool = False
@@ -123,6 +123,10 @@ class Delivery(msgspec.Struct, gc=False, eq=False, weakref=False):
     """Where that row is."""
     on_disk: bool = False
     """The row is on disk: the process may die."""
+    counted: bool = False
+    """The gate counts it: later events of its key wait for it."""
+    since: int = 0
+    """When it was accepted, wall clock, ms; known only of what comes from the store."""
     why: Undelivered | None = None
     """Why its last hand-over failed."""
     _waiters: list[Callable[[], None]] | None = None
@@ -150,7 +154,7 @@ class Delivery(msgspec.Struct, gc=False, eq=False, weakref=False):
             if self._waiters is not None:
                 self._wake(keeper)
         else:
-            keeper.undelivered(self, fault)
+            keeper.undelivered(self, fault, 1)
 
     def acknowledged(self, partition: int, offset: int, timestamp: int) -> None:
         """Kafka has it, said the careful client. Whoever calls this counts it and wakes those who wait."""
@@ -211,7 +215,7 @@ class Delivery(msgspec.Struct, gc=False, eq=False, weakref=False):
         return self._receipt()
 
     def wait_safe(self, timeout: float | None = None) -> None:
-        """Block until the process may die without losing the event: it is on disk, in Kafka, or a safe letter.
+        """Block until the process may die without losing the event: it is on disk, in Kafka or a letter.
 
         Raises TimeoutError, DeliveryError when it was lost, or its PublishError when it was rejected. Without
         a store (DURABILITY=memory) only Kafka is safe.
@@ -274,7 +278,7 @@ class Attempt:
 
     def __call__(self, fault: Fault | None, record: Record) -> None:
         entry = self._entry
-        if fault is not None and entry.attempts != self._number:
-            entry._keeper.ledger.late += 1
-        else:
+        if fault is None or entry.ended:
             entry(fault, record)
+        else:
+            entry._keeper.undelivered(entry, fault, self._number)

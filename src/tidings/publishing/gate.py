@@ -7,7 +7,7 @@ while the client is being rebuilt, and always in write-ahead mode.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 
 from tidings.errors import PublishError
 from tidings.publishing.entry import Delivery, Pair
@@ -53,7 +53,7 @@ class Gate:
         self._lock = native_rlock()
         self._buckets: dict[str, dict[int, int]] = {}
         self._shut: Mapping[str, object] = {}
-        self._blocked: Mapping[str, frozenset[int]] = {}
+        self._blocked: Mapping[str, Set[int]] = {}
         self._intake: list[tuple[Delivery, list[Pair]]] = []
         self._bytes = 0
 
@@ -88,7 +88,7 @@ class Gate:
                 self._intake and self._bytes + size > self._most_bytes
             ):
                 raise BufferError("the intake of the store is full")
-            self._raise(entry.topic, entry.key)
+            self._raise(entry)
             self._bytes += size
             self._intake.append((entry, headers))
             entry.attempts = 0
@@ -104,44 +104,58 @@ class Gate:
                 self._bytes -= len(entry.value or b"") + len(entry.key or b"")
         return taken
 
+    def waiting(self) -> list[Delivery]:
+        """What is in the intake."""
+        with self._lock:
+            return [entry for entry, _ in self._intake]
+
     @property
     def intake(self) -> int:
         """How many entries are in the intake."""
         return len(self._intake)
 
-    def raise_bucket(self, topic: str, key: bytes | None) -> None:
-        """One more of this key waits: later ones have to queue behind it."""
-        if self._orders and key is not None:
+    def raise_bucket(self, entry: Delivery) -> None:
+        """The entry waits: later ones of its key have to queue behind it."""
+        if self._orders and entry.key is not None and not entry.counted:
             with self._lock:
-                self._raise(topic, key)
+                self._raise(entry)
             self._changed()
 
-    def lower_bucket(self, topic: str, key: bytes | None) -> None:
-        """One of this key waits no longer; called once produce() of it returned, or it ended."""
-        bucket = bucket_of(key)
-        if not self._orders or bucket is None:
+    def lower_bucket(self, entry: Delivery) -> None:
+        """The entry waits no longer; called once produce() of it returned, or it ended."""
+        if not entry.counted:
             return
         with self._lock:
-            buckets = self._buckets.get(topic, {})
+            entry.counted = False
+            buckets = self._buckets.get(entry.topic, {})
+            bucket = bucket_of(entry.key)
+            assert bucket is not None
             left = buckets.get(bucket, 0) - 1
             if left > 0:
                 buckets[bucket] = left
                 return
             buckets.pop(bucket, None)
             if not buckets:
-                self._buckets.pop(topic, None)
+                self._buckets.pop(entry.topic, None)
 
-    def shut(self, topics: Mapping[str, object], blocked: Mapping[str, frozenset[int]]) -> None:
+    def forget_counts(self) -> None:
+        """Nothing waits: whatever is still counted was destroyed with its row, and must divert nobody."""
+        with self._lock:
+            if not self._intake:
+                self._buckets.clear()
+
+    def shut(self, topics: Mapping[str, object], blocked: Mapping[str, Set[int]]) -> None:
         """Which topics take nothing at all, and which buckets of the others."""
         with self._lock:
             self._shut, self._blocked = topics, blocked if self._orders else {}
 
-    def blocked(self, topic: str) -> frozenset[int]:
+    def blocked(self, topic: str) -> Set[int]:
         """The buckets of the topic that nothing may be sent for now."""
         return self._blocked.get(topic, frozenset())
 
-    def _raise(self, topic: str, key: bytes | None) -> None:
-        bucket = bucket_of(key)
-        if self._orders and bucket is not None:
-            buckets = self._buckets.setdefault(topic, {})
+    def _raise(self, entry: Delivery) -> None:
+        bucket = bucket_of(entry.key)
+        if self._orders and bucket is not None and not entry.counted:
+            entry.counted = True
+            buckets = self._buckets.setdefault(entry.topic, {})
             buckets[bucket] = buckets.get(bucket, 0) + 1

@@ -59,7 +59,7 @@ class Housing:
             self._ledger.adopted += journal.events
             self.shelves.append(Shelf(journal, own=False))
             self._logger.warning(
-                f"adopted {journal.events} events and {journal.letter_count} letters of a process that is gone"
+                f"adopted {journal.events} events, {journal.letter_count} letters of a process that is gone"
             )
 
     def count(self) -> None:
@@ -75,6 +75,7 @@ class Housing:
                     f"{'letter' if damage.letter else 'event'} lost: the disk destroyed {damage.count} of "
                     f"topic={damage.topic} event_id={name}: {damage.why}"
                 )
+            shelf.first_row = shelf.journal.oldest_seq() if shelf.own and shelf.journal.events else None
         self._ledger.stored = sum(shelf.all_waiting for shelf in self.shelves)
         self.is_full = sum(shelf.journal.used for shelf in self.shelves) + self._reserved >= self._most
 

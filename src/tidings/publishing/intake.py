@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tidings.errors import ConfigError, EventTooLarge, InvalidEvent, PublishError
+from tidings.errors import EventTooLarge, InvalidEvent, PublishError
 from tidings.events.envelope import text
 from tidings.events.headers import Pair, headers_size
 from tidings.events.ids import Stamper
@@ -34,10 +34,6 @@ class Intake:
     """The inside of a Publisher: its engine, which a forked child replaces, and how events get to it."""
 
     def __init__(self, settings: Settings, transport: Transport | None, logger: logging.Logger) -> None:
-        if settings.durability != "memory" and "durability" in settings.model_fields_set:
-            raise ConfigError(
-                f"DURABILITY: {settings.durability!r} is not available in this version; only memory is"
-            )
         self._settings = settings
         self._logger = logger
         self._router = Router(settings.topic, settings.topic_map, settings.topics)

@@ -51,6 +51,8 @@ class Failure(msgspec.Struct, kw_only=True):
     """Refusals that a broker gave to this event alone, before this one."""
     resends: int = 0
     age: float = 0.0
+    has_timestamp: bool = False
+    """The user gave the record a timestamp."""
 
 
 class Look(msgspec.Struct, kw_only=True):
@@ -85,6 +87,8 @@ class Decision(msgspec.Struct):
     do: Do
     failure: Failure
     delay: float = 0.0
+    without_timestamp: bool = False
+    """The timestamp was refused, alone: it is sent once more without it, as Kafka's rules apply then."""
 
 
 class Probe(msgspec.Struct):
@@ -124,8 +128,15 @@ class Mind:
         self._breakers: dict[str, _Breaker] = {}
         self._watched: dict[str, float] = {}
         self._heard: dict[str, float] = {}
+        self._doom = ""
+        self._rebuilding = False
         self._rebuilds = 0
         self._next_rebuild = 0.0
+
+    @property
+    def patience(self) -> float:
+        """An unacknowledged entry of this age, in seconds, makes its topic suspicious."""
+        return self._policy.patience
 
     @property
     def breakers(self) -> dict[str, str]:
@@ -157,8 +168,19 @@ class Mind:
                 del self._watched[topic]
                 self._heard.pop(topic, None)
         for failure in failures:
-            self._judge(now, failure, actions)
+            self._judge(failure, actions)
+        if self._doom and now >= self._next_rebuild:
+            actions.append(self._rebuild(now))
         return actions
+
+    def doomed(self, cause: str) -> None:
+        """The client said that it is beyond repair: rebuild it, at most once in each back-off step."""
+        if not self._rebuilding:
+            self._doom = self._doom or cause
+
+    def rebuilt(self) -> None:
+        """There is a new client; what fails from now on is its own."""
+        self._rebuilding = False
 
     def opened(self, topic: str, cause: str) -> list[Action]:
         """Open a topic's breaker; nothing if it is open already."""
@@ -197,34 +219,39 @@ class Mind:
         if now - max(since, self._heard.get(topic, since)) >= _WATCH:
             actions += self.opened(topic, "silent")
 
-    def _judge(self, now: float, failure: Failure, actions: list[Action]) -> None:
+    def _judge(self, failure: Failure, actions: list[Action]) -> None:
         outcome = classify(failure.kafka_error)
         if outcome is Outcome.FATAL:
-            actions += self._rebuild(now, failure.kafka_error)
+            if not failure.careful:
+                self.doomed(failure.kafka_error)
         elif outcome is Outcome.HOLD:
             actions += self.opened(failure.topic, failure.kafka_error)
         actions.append(self._decision(failure, outcome))
 
     def _decision(self, failure: Failure, outcome: Outcome) -> Decision:
-        policy = self._policy
         if outcome is Outcome.SUSPECT:
-            if not failure.careful:
-                return Decision(Do.EXAMINE, failure)
-            failure.answers += 1
-            if failure.answers >= policy.retry_max:
-                return Decision(Do.LETTER, failure)
-            return Decision(Do.EXAMINE, failure, self.back_off(failure.answers))
+            return self._verdict(failure)
+        policy, delay = self._policy, self.back_off(failure.resends)
         if failure.suspect:  # no answer: no attempt is burned, and only the careful client may try again
-            return Decision(Do.EXAMINE, failure, self.back_off(failure.resends))
+            return Decision(Do.EXAMINE, failure, delay)
         if policy.stores:
-            return Decision(Do.WAIT, failure, self.back_off(failure.resends))
+            return Decision(Do.WAIT, failure, delay)
         if failure.resends >= policy.retry_max or failure.age >= 2 * policy.delivery_timeout:
             return Decision(Do.LOSE, failure)
-        return Decision(Do.RESEND, failure, self.back_off(failure.resends))
+        return Decision(Do.RESEND, failure, delay)
 
-    def _rebuild(self, now: float, cause: str) -> list[Action]:
-        if now < self._next_rebuild:
-            return []
+    def _verdict(self, failure: Failure) -> Decision:
+        if not failure.careful:
+            return Decision(Do.EXAMINE, failure)
+        if failure.kafka_error == "INVALID_TIMESTAMP" and failure.has_timestamp:
+            return Decision(Do.EXAMINE, failure, without_timestamp=True)
+        failure.answers += 1
+        if failure.answers >= self._policy.retry_max:
+            return Decision(Do.LETTER, failure)
+        return Decision(Do.EXAMINE, failure, self.back_off(failure.answers))
+
+    def _rebuild(self, now: float) -> Rebuild:
+        cause, self._doom, self._rebuilding = self._doom, "", True
         self._rebuilds += 1
         self._next_rebuild = now + min(2.0 ** (self._rebuilds - 1), _LONGEST_REBUILD_PAUSE)
-        return [Rebuild(cause)]
+        return Rebuild(cause)

@@ -23,6 +23,7 @@ from tidings.publishing.batch import Batch
 from tidings.publishing.contracts import Sender, TopicSender
 from tidings.publishing.entry import Delivery
 from tidings.publishing.intake import Intake, as_bytes
+from tidings.publishing.pending import Pending
 from tidings.publishing.threads import off_the_hub
 from tidings.publishing.transport import Transport
 from tidings.publishing.wellbeing import health_of
@@ -229,8 +230,8 @@ class Publisher(Intake):
     def flush(self, timeout: float | None = None) -> bool:
         """Block until every event accepted before this call has ended; False after ``timeout`` seconds."""
         engine, end = self._engine, None if timeout is None else time.monotonic() + timeout
-        pending = engine.ledger.open_entries()
-        while (pending := [entry for entry in pending if not entry.ended]) or engine.ledger.stored:
+        pending = Pending(engine)
+        while pending.count():
             left = 1.0 if end is None else end - time.monotonic()
             if left <= 0 or engine.is_serving:  # in a signal handler inside a report: no other can come
                 return False
@@ -242,8 +243,8 @@ class Publisher(Intake):
         import asyncio  # noqa: PLC0415 - costs 30 ms, and whoever awaits has it already
 
         end = None if timeout is None else time.monotonic() + timeout
-        pending = self._engine.ledger.open_entries()
-        while (pending := [entry for entry in pending if not entry.ended]) or self._engine.ledger.stored:
+        pending = Pending(self._engine)
+        while pending.count():
             if end is not None and time.monotonic() >= end:
                 return False
             await asyncio.sleep(_DRAIN_NAP)

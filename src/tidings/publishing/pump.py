@@ -43,6 +43,8 @@ class Pump:
         self._alarm = native_lock()  # held while nobody asks for the pump; releasing it ends a nap
         self._alarm.acquire()
         self._stopping = False
+        self._guest_until = 0.0
+        self._stumbled = False
         self._successor: tuple[Callable[[], Transport], Callable[[Transport], None], float] | None = None
         self._retired: Transport | None = None
         self._thread = NativeThread(self._run, "tidings-poll")
@@ -81,6 +83,7 @@ class Pump:
             if self._transport.refusal(error) is None:
                 raise
             self._failed(error)
+            self._stumbled = True
         finally:
             turn.release()
         return True
@@ -116,6 +119,11 @@ class Pump:
             self._retired, self._transport = self._transport, new
         made(new)
 
+    def stand_back(self, seconds: float) -> None:
+        """Somebody who waits for reports serves them himself for so long. Without it the pump, back in its
+        turn at once, keeps a flush() from cutting linger.ms short: it waited 8 s with FLUSH_TIMEOUT=8s."""
+        self._guest_until = time.monotonic() + seconds
+
     @property
     def is_serving(self) -> bool:
         """True inside a report, on whichever thread serves it."""
@@ -144,8 +152,13 @@ class Pump:
                     lent = self._lent
                     if self._alarm.acquire(timeout=_BUSY_NAP):
                         self._alarm.acquire(timeout=_WANTED_NAP)
-                elif not self.serve(self._transport.poll, _QUIET_POLL):
-                    self._alarm.acquire(timeout=_TURN_NAP)  # flush() or close() is polling
+                elif time.monotonic() < self._guest_until or not self.serve(
+                    self._transport.poll, _QUIET_POLL
+                ):
+                    self._alarm.acquire(timeout=_TURN_NAP)
+                if self._stumbled:
+                    self._stumbled = False
+                    self._alarm.acquire(timeout=_STUMBLE_NAP)
             except BaseException as error:
                 self._failed(error)
                 self._alarm.acquire(timeout=_STUMBLE_NAP)

@@ -27,7 +27,7 @@ def store_directory(settings: Settings, logger: logging.Logger) -> Path | None:
         if given is not None:
             raise ConfigError(f"STORE_DIR: {found.problem}")
         logger.warning(
-            f"there is no store: {found.problem} Events that are not delivered when the process ends are lost. "
+            f"there is no store: {found.problem} What is not delivered when the process ends is lost. "
             "Set STORE_DIR, or DURABILITY=memory if that is meant."
         )
         return None

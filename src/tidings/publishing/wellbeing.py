@@ -22,15 +22,16 @@ def health_of(engine: Engine, settings: Settings, timeout: float) -> Health:
         )
     if engine.failure is not None:
         return _unhealthy(
-            "failed",
-            f"The Kafka client failed: {engine.failure}. Every event is refused; make a new Publisher.",
+            "failed", f"The publisher failed: {engine.failure}. Every event is refused; make a new Publisher."
         )
     try:
         answer = engine.start().health(timeout)
     except Exception as error:  # the health check of a service must answer, whatever broke
         return _unhealthy("client", f"The Kafka client cannot be started: {error}")
-    if engine.stores:
-        return _with_store(engine, answer)
+    return _with_store(engine, answer) if engine.stores else _without_store(engine, answer, settings)
+
+
+def _without_store(engine: Engine, answer: Health, settings: Settings) -> Health:
     if answer.ok and engine.silence.seconds >= settings.outage_after:
         return _unhealthy(
             "silent",

@@ -5,23 +5,23 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
-from functools import partial
+from collections.abc import Iterable, Sequence
 
 from tidings.errors import StoreUnavailable
 from tidings.letters.errors import JournalError
 from tidings.letters.owed import LetterRow, Owed
 from tidings.publishing.backlog import Shelf
 from tidings.publishing.entry import Delivery, Pair
+from tidings.publishing.storms import Storm
 
 _RETRY = 1.0
-_SOON = 0.05
 
 
-def owed_of(entry: Delivery, headers: list[Pair], seq: int, kafka_error: str = "") -> Owed:
-    """An entry as the journal keeps it."""
+def owed_of(entry: Delivery, headers: list[Pair], now: float) -> Owed:
+    """An entry as the journal keeps it; ``now`` is by the clock it was born by."""
+    age_ms = int((now - entry.born) * 1000) if entry.born else 0
     return Owed(
-        seq=seq,
+        seq=entry.seq,
         topic=entry.topic,
         event_id=entry._event_id,
         key=entry.key,
@@ -29,10 +29,10 @@ def owed_of(entry: Delivery, headers: list[Pair], seq: int, kafka_error: str = "
         headers=headers,
         partition=entry.partition,
         timestamp=entry.timestamp,
-        accepted=time.time_ns() // 1_000_000,
+        accepted=entry.since or time.time_ns() // 1_000_000 - age_ms,
         attempts=entry.attempts,
         maybe_sent=entry.maybe_sent,
-        reason=kafka_error,
+        reason=entry.why.kafka_error if entry.why is not None else "",
     )
 
 
@@ -49,6 +49,7 @@ class Writer:
         self.unprotected = 0
         """Events that could not be written, and went or stay without a copy."""
         self._logger = logger
+        self._troubles = Storm(logger, logging.ERROR, "the store")
         self._forgotten: deque[Delivery] = deque()
         self._retry_at = 0.0
         self._adds: list[Owed] = []
@@ -58,6 +59,36 @@ class Writer:
     def forget(self, entry: Delivery) -> None:
         """The entry ended: its row goes with the next commit."""
         self._forgotten.append(entry)
+
+    def may_try(self, now: float) -> bool:
+        """True when the last failure is a second ago."""
+        return now >= self._retry_at
+
+    def opened(self, shelf: Shelf) -> None:
+        """This process has a journal now."""
+        self.shelf = shelf
+        self._works_again()
+
+    def failed(self, error: JournalError, now: float) -> None:
+        """This process's journal cannot be opened or written."""
+        if self.failure is None:
+            self._logger.critical(
+                f"the store cannot be used: {error}. Events go on to Kafka without a copy on disk; "
+                "what would have to be stored is refused."
+            )
+        self.failure = str(error)
+        self._retry_at = now + _RETRY
+
+    def tick(self, now: float) -> None:
+        """Say what has not been said, and see whether a store that failed can be written again."""
+        self._troubles.tick(now)
+        if self.shelf is not None and self.failure is not None and self.may_try(now):
+            try:
+                self.shelf.journal.touch()
+            except JournalError as error:
+                self.failed(error, now)
+            else:
+                self._works_again()
 
     @property
     def is_ready(self) -> bool:
@@ -73,15 +104,15 @@ class Writer:
         """What a caller is told while nothing can be written."""
         return StoreUnavailable(f"The store cannot be written: {self.failure or 'it is not open yet'}.")
 
-    def add(self, entry: Delivery, headers: list[Pair], kafka_error: str = "") -> None:
+    def add(self, entry: Delivery, headers: list[Pair], now: float) -> None:
         """Write the entry with the next commit. It is marked first, then read, then asked whether it ended:
         a report that comes meanwhile either is seen here, or sees the mark and has the row removed."""
         shelf = self.shelf
         if shelf is None:
             return
         entry.shelf = shelf
-        entry.seq = seq = shelf.journal.next_seq()
-        row = owed_of(entry, headers, seq, kafka_error)
+        entry.seq = shelf.journal.next_seq()
+        row = owed_of(entry, headers, now)
         if not entry.ended:
             self._adds.append(row)
             self._added.append(entry)
@@ -96,37 +127,42 @@ class Writer:
         """Write everything; the entries and letters that are on disk now. Empty lists when it failed."""
         self._sort_forgotten()
         for shelf in shelves:
-            if shelf is not self.shelf and shelf.removals:
-                self._guarded(partial(shelf.journal.commit, remove=shelf.removals), shelf)
+            if shelf is not self.shelf and shelf.owes:
+                try:
+                    self._write(shelf)
+                except JournalError as error:
+                    self._troubles.record(f"an adopted one cannot be written: {error}. It is tried again.")
         own = self.shelf
-        if own is None or not (self._adds or self._letters or own.removals) or now < self._retry_at:
+        if own is None or self.failure is not None or not (self._adds or self._letters or own.owes):
             return [], []
-        rows = [letter for _, letter in self._letters]
         gone = [entry.seq for entry, _ in self._letters if entry.seq and entry.shelf is own]
         foreign = [entry for entry, _ in self._letters if entry.seq and entry.shelf is not own]
-        write = partial(own.journal.commit, self._adds, [*own.removals, *gone], rows)
-        done = self._guarded(write, own, gone)
-        if not done:
-            self._retry_at = now + _RETRY
+        for entry in self._added:  # before the write: what it also removes is held no longer
+            own.hold(entry.topic, entry.seq)
+        try:
+            self._write(own, self._adds, gone, [letter for _, letter in self._letters])
+        except JournalError as error:
+            self.failed(error, now)
             return [], []
         for entry in foreign:  # its letter is on disk: the row may go
-            entry.shelf.removals.append(entry.seq)  # type: ignore[union-attr]
+            assert entry.shelf is not None
+            entry.shelf.removals.append(entry.seq)
         added, letters = self._added, self._letters
         for entry in added:
-            own.line(entry.topic).held.add(entry.seq)
             entry.on_disk = True
         self._adds, self._added, self._letters = [], [], []
         return added, letters
 
-    def give_up(self) -> tuple[list[Delivery], list[tuple[Delivery, LetterRow]]]:
-        """Take back what could not be written: the entries are without a row again."""
+    def give_up(self) -> list[tuple[Delivery, LetterRow]]:
+        """Take back what could not be written; the entries are without a row again. Returns the letters."""
         added, letters = self._added, self._letters
         for entry in added:
-            entry.seq = 0
-            entry.shelf = None
+            if entry.shelf is not None:
+                entry.shelf.release(entry.seq)
+            entry.seq, entry.shelf = 0, None
         self.unprotected += len(added)
         self._adds, self._added, self._letters = [], [], []
-        return added, letters
+        return letters
 
     def _sort_forgotten(self) -> None:
         while self._forgotten:
@@ -134,20 +170,15 @@ class Writer:
             if entry.shelf is not None:
                 entry.shelf.removals.append(entry.seq)
 
-    def _guarded(self, commit: Callable[[], None], shelf: Shelf, gone: list[int] | None = None) -> bool:
-        try:
-            commit()
-        except JournalError as error:
-            if self.failure is None:
-                self._logger.critical(
-                    f"the store cannot be written: {error}. Events go on to Kafka without a copy on disk; "
-                    "what would have to be stored is refused."
-                )
-            self.failure = str(error)
-            return False
+    @staticmethod
+    def _write(
+        shelf: Shelf, add: Sequence[Owed] = (), gone: Sequence[int] = (), letters: Sequence[LetterRow] = ()
+    ) -> None:
+        remove = [*shelf.removals, *gone]
+        shelf.journal.commit(add, remove, letters, shelf.letters_done, shelf.letters_parked)
+        shelf.written(remove)
+
+    def _works_again(self) -> None:
         if self.failure is not None:
             self._logger.warning("the store can be written again")
-            self.failure = None
-        shelf.removed([*shelf.removals, *(gone or ())])
-        shelf.removals = []
-        return True
+        self.failure = None

@@ -1,4 +1,4 @@
-"""What all tests share: pytest's own pytester, for tests of the plugin and of whole programs; a store of their own."""
+"""What all tests share: pytest's own pytester, for the plugin and whole programs; a store of their own."""
 
 from __future__ import annotations
 

@@ -31,7 +31,17 @@ def make_publisher(transport: InMemoryTransport) -> Iterator[MakePublisher]:
     made: list[Publisher] = []
 
     def make(**overrides: Any) -> Publisher:
-        made.append(Publisher(**{"transport": transport, "service": "tests", "retry_max": 1, "retry_backoff": 0.001, **overrides}))
+        made.append(
+            Publisher(
+                **{
+                    "transport": transport,
+                    "service": "tests",
+                    "retry_max": 1,
+                    "retry_backoff": 0.001,
+                    **overrides,
+                }
+            )
+        )
         return made[-1]
 
     yield make

@@ -19,6 +19,7 @@ from tidings import (
     DeliveryError,
     Publisher,
     PublisherClosed,
+    PublisherFailed,
     State,
 )
 from tidings.testing.memory import InMemoryTransport
@@ -320,7 +321,7 @@ def test_a_client_that_cannot_be_made_says_why_and_may_be_made_later(make_publis
 
     publisher._engine._connect = refuse
     for _ in range(3):
-        with pytest.raises(OSError, match="no such library"):
+        with pytest.raises(PublisherFailed, match="no such library"):
             publisher.publish(OrderPlaced("o"))
         assert publisher.health().cause == "client"
         assert check_books(publisher).accepted == 0

@@ -18,6 +18,7 @@ from tidings import Delivery, Publisher, PublishError, State
 from tidings.publishing import closing, keeper, pump
 from tidings.publishing.pump import Pump
 from tidings.publishing.storms import Storm
+from tidings.publishing.voice import Voice
 from tidings.settings import Settings
 from tidings.testing.memory import InMemoryTransport
 
@@ -296,7 +297,7 @@ def test_asking(settings: Settings, ask: str) -> None:
 
 def test_the_injection_itself() -> None:
     """It reaches points of both kinds in the order of the code, and then comes through."""
-    storm = Storm(logging.getLogger("silent"), logging.DEBUG, "thing")
+    storm = Storm(Voice(logging.getLogger("silent")), logging.DEBUG, "thing")
     places = list(at_every_point(storm.flush, *ROOMS))
     assert places[-5:] == ["came through"] * 5
     places = places[:-5]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from support.books import LONG, MakePublisher, check_books, settle
+from support.books import LONG, MakePublisher, check_books, doom, settle
 from support.events import OrderPlaced
 from support.processes import wait_until
 from tidings import HealthStatus, Publisher, PublisherClosed, PublisherFailed, State
@@ -78,23 +78,39 @@ def test_the_third_stumble_fails_the_publisher(
         publisher.publish(OrderPlaced("o"))
 
 
-def test_a_fatal_error_of_the_client_fails_it_at_once(make_publisher: MakePublisher) -> None:
-    transport = Stumbling(KafkaException(KafkaError(KafkaError._FATAL, "fenced")), 10**9)
+def test_a_fatal_error_of_the_client_has_it_made_anew(
+    make_publisher: MakePublisher, caplog: pytest.LogCaptureFixture
+) -> None:
+    transport = Stumbling(KafkaException(KafkaError(KafkaError._FATAL, "fenced")), 3)
     publisher = make_publisher(transport=transport)
     in_thread(publisher)
-    assert wait_until(lambda: publisher.stats().failed)
-    with pytest.raises(PublisherFailed, match="fenced"):
-        publisher.publish(OrderPlaced("o"))
-    assert publisher.close(LONG).in_flight == 0
+    assert wait_until(lambda: publisher.stats().delivered == 1)
+    assert critical(caplog, "made anew") >= 1
+    assert not publisher.stats().failed
+    assert publisher.publish(OrderPlaced("o")).wait(LONG).state is State.DELIVERED
 
 
-def test_a_fatal_error_while_nothing_is_out_is_fatal_too(make_publisher: MakePublisher) -> None:
+def test_a_client_that_is_fatal_for_ever_is_made_anew_in_steps(
+    make_publisher: MakePublisher, caplog: pytest.LogCaptureFixture
+) -> None:
     transport = Stumbling(KafkaException(KafkaError(KafkaError._FATAL, "fenced")), 0)
     publisher = make_publisher(transport=transport)
     publisher.publish(OrderPlaced("o")).wait(LONG)
     assert wait_until(lambda: len(transport) == 0)
     transport.times = 10**9
-    assert wait_until(lambda: publisher.stats().failed)
+    assert wait_until(lambda: critical(caplog, "made anew") == 2)
+    publisher.close(0)
+    assert critical(caplog, "made anew") <= 3, "a second, two seconds, four …"
+
+
+def test_a_fatal_error_while_nothing_is_out(make_publisher: MakePublisher) -> None:
+    transport = Stumbling(KafkaException(KafkaError(KafkaError._FATAL, "fenced")), 0)
+    publisher = make_publisher(transport=transport)
+    publisher.publish(OrderPlaced("o")).wait(LONG)
+    assert wait_until(lambda: len(transport) == 0)
+    transport.times = 1
+    assert wait_until(lambda: publisher._engine.rebuilds == 1)
+    assert publisher.publish(OrderPlaced("o")).wait(LONG).state is State.DELIVERED
 
 
 def test_a_logger_that_raises_does_not_kill_the_pump(make_publisher: MakePublisher) -> None:
@@ -106,9 +122,8 @@ def test_a_logger_that_raises_does_not_kill_the_pump(make_publisher: MakePublish
     publisher = make_publisher(transport=transport, logger=Broken("broken"))
     in_thread(publisher)
     assert wait_until(lambda: publisher.stats().delivered == 1)
-    transport.fail("MSG_SIZE_TOO_LARGE", 5)
+    doom(transport, 5)
     in_thread(publisher, 10)
-    assert wait_until(lambda: publisher.stats().in_flight == 0)
     stats = settle(publisher)
     assert (stats.lost, stats.delivered, stats.failed) == (5, 6, False)
 
@@ -176,33 +191,23 @@ def test_an_error_of_produce_that_does_not_pass_is_a_loss_that_says_so(
     assert critical(caplog, "odd") == 1
 
 
-@pytest.mark.parametrize(
-    ("name", "state"),
-    [
-        ("TOPIC_AUTHORIZATION_FAILED", State.LOST),
-        ("_UNKNOWN_TOPIC", State.LOST),
-        ("UNKNOWN", State.LOST),
-    ],
-)
+@pytest.mark.parametrize("name", ["TOPIC_AUTHORIZATION_FAILED", "_UNKNOWN_TOPIC", "UNKNOWN", "_FATAL"])
+@pytest.mark.parametrize(("times", "state"), [(1, State.DELIVERED), (2, State.LOST)])
 def test_a_kafka_error_of_produce_that_is_no_refusal_is_the_engines(
-    make_publisher: MakePublisher, name: str, state: State
+    make_publisher: MakePublisher, name: str, times: int, state: State
 ) -> None:
     transport = Odd(KafkaException(KafkaError(getattr(KafkaError, name))), taken=False)
     publisher = make_publisher(transport=transport)
-    transport.odd = 1
+    transport.odd = times
     delivery = publisher.publish(OrderPlaced("o"))
     settle(publisher)
     assert delivery.state is state
-    assert name in str(delivery.error)
+    if state is State.LOST:
+        assert name in str(delivery.error)
 
 
 @pytest.mark.parametrize(
-    ("name", "error"),
-    [
-        ("MSG_SIZE_TOO_LARGE", "EventTooLarge"),
-        ("_INVALID_ARG", "InvalidEvent"),
-        ("_FATAL", "PublisherFailed"),
-    ],
+    ("name", "error"), [("MSG_SIZE_TOO_LARGE", "EventTooLarge"), ("_INVALID_ARG", "InvalidEvent")]
 )
 def test_a_refusal_of_produce_takes_nothing(make_publisher: MakePublisher, name: str, error: str) -> None:
     transport = Odd(KafkaException(KafkaError(getattr(KafkaError, name))), taken=False)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from tidings.kafka.outcomes import certainty_of
 from tidings.publishing.silence import Silence
 from tidings.publishing.storms import Storm
+from tidings.publishing.voice import Voice
 
 
 class Lines(logging.Logger):
@@ -38,7 +39,7 @@ def _counted(lines: list[tuple[int, str]]) -> int:
 def test_a_storm_speaks_of_every_occurrence(steps: list[float]) -> None:
     """A positive step is that many occurrences, a negative one is time that passes before a tick."""
     lines, now, happened = Lines(), 0.0, 0
-    storm = Storm(lines, logging.CRITICAL, "thing")
+    storm = Storm(Voice(lines), logging.CRITICAL, "thing")
     for step in steps:
         if step >= 0:
             for _ in range(int(step)):
@@ -55,7 +56,7 @@ def test_a_storm_speaks_of_every_occurrence(steps: list[float]) -> None:
 
 def test_the_first_twenty_are_named_and_the_rest_counted() -> None:
     lines = Lines()
-    storm = Storm(lines, logging.ERROR, "thing")
+    storm = Storm(Voice(lines), logging.ERROR, "thing")
     storm.tick(0.0)
     for number in range(1000):
         storm.record(f"number {number}")
@@ -69,7 +70,7 @@ def test_the_first_twenty_are_named_and_the_rest_counted() -> None:
 
 def test_a_storm_from_many_threads_is_counted_exactly() -> None:
     lines = Lines()
-    storm = Storm(lines, logging.ERROR, "thing")
+    storm = Storm(Voice(lines), logging.ERROR, "thing")
 
     def record() -> None:
         for _ in range(2000):
@@ -89,7 +90,7 @@ def test_a_logger_that_raises_stops_nobody(caplog: pytest.LogCaptureFixture) -> 
         def _log(self, *_: object, **__: object) -> None:
             raise OSError("disk full")
 
-    storm = Storm(Broken("broken"), logging.CRITICAL, "event lost")
+    storm = Storm(Voice(Broken("broken")), logging.CRITICAL, "event lost")
     thread = threading.Thread(target=storm.record, args=("event_id=1",))
     with caplog.at_level(logging.ERROR, "tidings"):
         thread.start()

@@ -27,11 +27,13 @@ from tidings.kafka.outcomes import certainty_of
 from tidings.publishing.entry import Delivery, HeaderSource, Pair, Refused, Undelivered
 from tidings.publishing.gate import Gate
 from tidings.publishing.ledger import Ledger
+from tidings.publishing.mind import LOST_REPORT
 from tidings.publishing.pump import Pump
 from tidings.publishing.silence import Silence
 from tidings.publishing.storms import Storm
 from tidings.publishing.threads import is_patched, native_rlock
 from tidings.publishing.transport import Fault, Transport
+from tidings.publishing.voice import Voice
 from tidings.publishing.waking import Waking
 from tidings.states import State, Stats
 
@@ -71,11 +73,11 @@ class Engine:
         from tidings.publishing.keeper import Keeper  # noqa: PLC0415
 
         self.ledger = Ledger()
+        self.logger = voice = Voice(logger)
         self.waking = Waking(self._nudge, logger)
         self.silence = Silence()
-        self.losses = Storm(logger, logging.CRITICAL, "event lost")
-        self.refusals = Storm(logger, logging.ERROR, "event rejected")
-        self.logger = logger
+        self.losses = Storm(voice, logging.CRITICAL, "event lost")
+        self.refusals = Storm(voice, logging.ERROR, "event rejected")
         self.transport: Transport | None = None
         self.pump: Pump | None = None
         self.unwoken: list[Delivery] = []
@@ -92,9 +94,9 @@ class Engine:
             changed=self.route,
             wake=self._wake_keeper,
         )
-        housing = None if directory is None else Housing(directory, settings, self.ledger, logger)
+        housing = None if directory is None else Housing(directory, settings, self.ledger, voice)
         self.keeper = Keeper(self, settings, housing)
-        self.troubles = Storm(logger, logging.WARNING, "Kafka")
+        self.troubles = Storm(voice, logging.WARNING, "Kafka")
         self._arrive = self.ledger.arrivals.append
         self.produce: Callable[..., None] = self._start_and_produce
         self._starting = native_rlock()
@@ -401,7 +403,7 @@ class Engine:
         for entry in self.ledger.open_entries():
             if entry.handed and not entry.waiting:
                 self.keeper.inbox.append(
-                    (entry, entry.attempts, "_LOST_REPORT", "the client failed before it reported")
+                    (entry, entry.attempts, LOST_REPORT, "the client failed before it reported")
                 )
         self.gate.rebuilding = False
         self.route()
@@ -429,10 +431,7 @@ class Engine:
         if self._deaths >= _LAST_DEATH:
             self.failure = repr(error)
             self.route()
-        try:
-            self.logger.critical(f"the poll thread stumbled ({self._deaths}): {error!r}", exc_info=error)
-        except Exception as raised:  # a user's logger
-            logging.getLogger("tidings").critical(f"the logger raised {raised!r} for: {error!r}")
+        self.logger.critical(f"the poll thread stumbled ({self._deaths}): {error!r}", exc_info=error)
 
     # -- the end
 

@@ -86,7 +86,7 @@ class Hands:
                 self.send_at(self._desk.now, entry)
 
     def probe(self, topic: str) -> bool:
-        """Send the first waiting event of the topic alone, to see whether Kafka takes it; False without one."""
+        """Send the first waiting event of the topic alone, as a probe; False without one."""
         desk = self._desk
         for shelf in desk.shelves:
             for row in shelf.journal.read(topic, 0, shelf.line(topic).out + 1):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from tidings.letters.errors import JournalError
 from tidings.letters.journal import Journal
 from tidings.publishing.backlog import Shelf
 from tidings.publishing.ledger import Ledger
+from tidings.publishing.voice import Voice
 
 if TYPE_CHECKING:
     from tidings.settings import Settings
@@ -22,7 +22,7 @@ _ADOPT_EVERY = 30.0
 class Housing:
     """This process's own journal and those it adopted. All of it belongs to the keeper's thread."""
 
-    def __init__(self, directory: Path, settings: Settings, ledger: Ledger, logger: logging.Logger) -> None:
+    def __init__(self, directory: Path, settings: Settings, ledger: Ledger, logger: Voice) -> None:
         self.shelves: list[Shelf] = []
         self.is_full = False
         self._directory = directory
@@ -36,7 +36,7 @@ class Housing:
     def open(self) -> Shelf:
         """Make this process's own journal. Raises JournalError."""
         path = place.new_path(self._directory, self._name)
-        shelf = Shelf(Journal.open(path, max_bytes=self._most, logger=self._logger), own=True)
+        shelf = Shelf(Journal.open(path, max_bytes=self._most, logger=self._logger.logger), own=True)
         self.shelves.append(shelf)
         return shelf
 
@@ -52,7 +52,7 @@ class Housing:
             self._directory, self._name, {shelf.journal.path for shelf in self.shelves}
         ):
             try:
-                journal = Journal.open(path, max_bytes=self._most, logger=self._logger, create=False)
+                journal = Journal.open(path, max_bytes=self._most, logger=self._logger.logger, create=False)
             except JournalError as error:
                 self._logger.error(f"a store that was left behind cannot be taken over: {error}")
                 continue

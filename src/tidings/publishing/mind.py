@@ -16,6 +16,8 @@ import msgspec
 
 from tidings.kafka.outcomes import Outcome, classify
 
+LOST_REPORT = "_LOST_REPORT"
+"""The client let go of the record and said nothing: a signal handler ate the report, or it was rebuilt."""
 _WATCH = 1.0
 """Seconds in which a topic with an old entry may still show that other partitions are acknowledged."""
 _LONGEST_REBUILD_PAUSE = 60.0
@@ -231,12 +233,14 @@ class Mind:
     def _decision(self, failure: Failure, outcome: Outcome) -> Decision:
         if outcome is Outcome.SUSPECT:
             return self._verdict(failure)
-        policy, delay = self._policy, self.back_off(failure.resends)
+        policy, is_lost_report = self._policy, failure.kafka_error == LOST_REPORT
+        delay = 0.0 if is_lost_report else self.back_off(failure.resends)
         if failure.suspect:  # no answer: no attempt is burned, and only the careful client may try again
             return Decision(Do.EXAMINE, failure, delay)
         if policy.stores:
             return Decision(Do.WAIT, failure, delay)
-        if failure.resends >= policy.retry_max or failure.age >= 2 * policy.delivery_timeout:
+        used_up = failure.resends >= policy.retry_max and not is_lost_report
+        if used_up or failure.age >= 2 * policy.delivery_timeout:
             return Decision(Do.LOSE, failure)
         return Decision(Do.RESEND, failure, delay)
 

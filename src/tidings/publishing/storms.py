@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import logging
-import threading
-
 from tidings.publishing.threads import native_rlock
+from tidings.publishing.voice import Voice
 
 _NAMED = 20
 _WINDOW = 10.0
@@ -14,8 +12,8 @@ _WINDOW = 10.0
 class Storm:
     """Logs one kind of occurrence: the first 20 of every ten seconds one by one, the rest counted."""
 
-    def __init__(self, logger: logging.Logger, level: int, kind: str) -> None:
-        self._logger = logger
+    def __init__(self, voice: Voice, level: int, kind: str) -> None:
+        self._voice = voice
         self._level = level
         self._kind = kind
         self._lock = native_rlock()
@@ -46,10 +44,4 @@ class Storm:
             self._log(f"{unnamed} more, not named one by one")
 
     def _log(self, line: str) -> None:
-        try:
-            self._logger.log(self._level, f"{self._kind}: {line}")
-        except Exception as error:
-            if threading.current_thread() is threading.main_thread():
-                raise  # perhaps a signal handler's
-            # A user's logger: what it does is no reason to stop serving reports.
-            logging.getLogger("tidings").error(f"the logger raised {error!r} for: {self._kind}: {line}")
+        self._voice.log(self._level, f"{self._kind}: {line}")

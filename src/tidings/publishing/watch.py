@@ -5,7 +5,7 @@ from __future__ import annotations
 from tidings.publishing.desk import Desk
 from tidings.publishing.entry import Delivery
 from tidings.publishing.gate import bucket_of
-from tidings.publishing.mind import Look
+from tidings.publishing.mind import LOST_REPORT, Look
 
 _MOST_COPIES = 5000
 """Entries that one look has copied to disk; the next look is not far."""
@@ -90,7 +90,7 @@ class Watch:
 
         def take(_: float) -> None:  # in the pump's turn: no report is under way
             if not len(transport):
-                words = "_LOST_REPORT", "the client is empty and never reported on it"
+                words = LOST_REPORT, "the client is empty and never reported on it"
                 self._desk.inbox.extend(
                     (entry, entry.attempts, *words) for entry in unreported if not entry.ended
                 )

@@ -13,6 +13,7 @@ from tidings.letters.owed import LetterRow, Owed
 from tidings.publishing.backlog import Shelf
 from tidings.publishing.entry import Delivery, Pair
 from tidings.publishing.storms import Storm
+from tidings.publishing.voice import Voice
 
 _RETRY = 1.0
 
@@ -43,7 +44,7 @@ class Writer:
     says why. Only the keeper calls it; ``forget`` is for any thread.
     """
 
-    def __init__(self, logger: logging.Logger) -> None:
+    def __init__(self, logger: Voice) -> None:
         self.shelf: Shelf | None = None
         self.failure: str | None = None
         self.unprotected = 0

@@ -86,5 +86,5 @@ with Publisher(Settings(brokers="nowhere:9092", service="core"), transport=trans
 assert [event["data"] for event in transport.events()] == [{"n": 1}, {"n": 2}, {"n": 3}, {"n": 4}]
 with Publisher(brokers="127.0.0.1:1", service="core", close_timeout="0s") as publisher:
     publisher.publish(AStruct(1))  # the real client, and nobody there
-    assert publisher.close(0).lost == 1
+    assert publisher.close(0).stored == 1
 print("refused:", sorted(finder.refused))

@@ -14,7 +14,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from support.books import LONG, MakePublisher, check_books, check_closed, ids_of, settle
+from support.books import LONG, MakePublisher, check_books, check_closed, doom, ids_of, settle
 from support.events import OrderPlaced
 from tidings import Delivery, Publisher, PublisherClosed, PublishError, State
 from tidings.testing.memory import InMemoryTransport
@@ -200,7 +200,7 @@ def test_lost_is_never_zeroed_and_every_loss_is_told(
     make_publisher: MakePublisher, transport: InMemoryTransport, caplog: pytest.LogCaptureFixture
 ) -> None:
     publisher = make_publisher()
-    transport.fail("_MSG_TIMED_OUT", 5)
+    doom(transport, 5)
     deliveries = [publisher.publish(OrderPlaced("o")) for _ in range(10)]
     stats = settle(publisher)
     assert (stats.lost, stats.delivered) == (5, 5)

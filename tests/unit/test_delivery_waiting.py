@@ -167,7 +167,7 @@ def test_each_look_at_a_failure_is_a_new_exception(
         assert error.code == "KAFKA_SEND_FAILED"
         assert error.kafka_error == "_MSG_TIMED_OUT"
         assert error.certainty == "unknown"
-        assert (error.attempts, error.event_id, error.topic) == (1, delivery.event_id, "a-topic")
+        assert (error.attempts, error.event_id, error.topic) == (2, delivery.event_id, "a-topic")
     assert delivery.state is State.LOST
     (record,) = caplog.records
     assert record.levelno == logging.CRITICAL

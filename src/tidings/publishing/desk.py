@@ -59,7 +59,12 @@ class Desk:
         old.close()
 
     def _new_lane(self) -> CarefulLane:
-        return CarefulLane(lambda: self.engine.start().careful())
+        def connect() -> Transport:
+            transport = self.engine.transport  # not start(): it refuses once the publisher is being closed
+            assert transport is not None
+            return transport.careful()
+
+        return CarefulLane(connect)
 
     @property
     def shelves(self) -> list[Shelf]:

@@ -45,6 +45,7 @@ class Pump:
         self._stopping = False
         self._guest_until = 0.0
         self._stumbled = False
+        self._between: Callable[[], None] | None = None
         self._successor: tuple[Callable[[], Transport], Callable[[Transport], None], float] | None = None
         self._retired: Transport | None = None
         self._thread = NativeThread(self._run, "tidings-poll")
@@ -93,6 +94,15 @@ class Pump:
         if self._alarm.locked():
             with contextlib.suppress(RuntimeError):  # another thread was first
                 self._alarm.release()
+
+    def between_reports(self, work: Callable[[], None]) -> None:
+        """Have ``work`` done soon, at a moment when no report is under way on any thread."""
+        self._between = work
+
+    def _do_between(self) -> None:
+        work = self._between
+        if work is not None and self.serve(lambda _: work(), 0):
+            self._between = None
 
     def replace(self, make: Callable[[], Transport], made: Callable[[Transport], None]) -> None:
         """Have the thread make a new transport once this one has reported on everything, or 11 s from now;
@@ -145,6 +155,7 @@ class Pump:
         while not self._stopping:
             try:
                 self._tick(time.monotonic())
+                self._do_between()
                 self._succeed()
                 if (
                     lent != self._lent

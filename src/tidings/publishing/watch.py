@@ -88,7 +88,7 @@ class Watch:
             return
         unreported = [entry for entry in entries if entry.handed and not entry.waiting and not entry.ended]
 
-        def take(_: float) -> None:  # in the pump's turn: no report is under way
+        def take() -> None:
             if not len(transport):
                 words = LOST_REPORT, "the client is empty and never reported on it"
                 self._desk.inbox.extend(
@@ -96,4 +96,4 @@ class Watch:
                 )
 
         if unreported:
-            pump.serve(take, 0)
+            pump.between_reports(take)

@@ -243,7 +243,8 @@ def test_serving_reports_that_others_wait_for(settings: Settings, fault: str | N
         life.check(place, most=3)
         waiters[-1].check(place)
         places.append(place)
-    assert any("Waking.wake" in place for place in places), "interrupted while it told them"
+    if not fault:
+        assert any("Waking.wake" in place for place in places), "interrupted while it told them"
     assert any("Delivery.__call__" in place for place in places)
 
 

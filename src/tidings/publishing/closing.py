@@ -122,7 +122,7 @@ class Closer:
         while engine.failure is None and (left := end - time.monotonic()) > 0:
             if engine.transport is not None and len(engine.transport):
                 engine.attend(left)
-            elif engine.ledger.open_entries() or engine.keeper.has_work:
+            elif engine.keeper.has_work or any(entry.handed for entry in engine.ledger.open_entries()):
                 engine.keeper.wake()
                 engine.attend(min(left, _NAP))
             else:

@@ -218,7 +218,7 @@ class Engine:
     ) -> None:
         try:
             self.start()
-        except PublishError:
+        except (PublishError, TimeoutError):  # a TimeoutError is a signal handler's, as a rule
             raise
         except Exception as error:
             raise PublisherFailed(f"The Kafka client cannot be made: {error}") from error
@@ -349,6 +349,8 @@ class Engine:
     def tell_unwoken(self) -> None:
         """Make up for what signal handlers interrupted; they cannot on the pump's thread."""
         for entry in tuple(self.unwoken):
+            if entry.seq and entry.ended:
+                self.forget(entry)
             if entry.done():
                 self._tell(entry)
             with contextlib.suppress(ValueError):  # close() does it too

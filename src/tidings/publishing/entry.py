@@ -149,10 +149,14 @@ class Delivery(msgspec.Struct, gc=False, eq=False, weakref=False):
             self.value = self.headers = None
             if self.state is ACCEPTED:
                 self.state = DELIVERED
-            if self.seq:
-                keeper.forget(self)
-            if self._waiters is not None:
-                self._wake(keeper)
+            if self.seq or self._waiters is not None:
+                try:
+                    if self.seq:
+                        keeper.forget(self)
+                    keeper.waking.wake(self)
+                except BaseException:  # a signal handler's: the pump makes up for it
+                    keeper.unwoken.append(self)
+                    raise
         else:
             keeper.undelivered(self, fault, 1)
 
@@ -168,13 +172,6 @@ class Delivery(msgspec.Struct, gc=False, eq=False, weakref=False):
         """A row of the store has taken over: this object's part is over."""
         self.ended = True
         self.value = self.headers = None
-
-    def _wake(self, keeper: Keeper) -> None:
-        try:
-            keeper.waking.wake(self)
-        except BaseException:  # a signal handler's: the pump makes up for it
-            keeper.unwoken.append(self)
-            raise
 
     @property
     def event_id(self) -> str:

@@ -5,6 +5,7 @@ from tidings import Publisher, event
 
 from __future__ import annotations
 
+import importlib
 import logging
 from typing import TYPE_CHECKING
 
@@ -34,10 +35,14 @@ from tidings.publishing.batch import Batch
 from tidings.publishing.contracts import MessageSender, Sender
 from tidings.publishing.entry import Delivery
 from tidings.publishing.publisher import Publisher
-from tidings.states import CloseReport, Health, HealthStatus, Receipt, State, Stats
+from tidings.states import CloseReport, Health, HealthStatus, Receipt, State, Stats, Whereabouts
 
 if TYPE_CHECKING:
+    from tidings.kafka.dead_letters import DeadLetterTopic
+    from tidings.letters.letter import DeadLetter
+    from tidings.letters.replay import Replay
     from tidings.settings import Settings
+    from tidings.stopping import close_on_signals, lifespan
 
 __all__ = [
     "Batch",
@@ -46,6 +51,8 @@ __all__ = [
     "CloseReport",
     "ConfigError",
     "ConsumeError",
+    "DeadLetter",
+    "DeadLetterTopic",
     "DecodeError",
     "Delivery",
     "DeliveryError",
@@ -64,6 +71,7 @@ __all__ = [
     "RateLimited",
     "Receipt",
     "Registry",
+    "Replay",
     "Sender",
     "Settings",
     "State",
@@ -71,18 +79,29 @@ __all__ = [
     "StoreFull",
     "StoreUnavailable",
     "TidingsError",
+    "Whereabouts",
+    "close_on_signals",
     "correlation",
     "current_correlation_id",
     "event",
+    "lifespan",
 ]
 
 logging.getLogger("tidings").addHandler(logging.NullHandler())
 
 
-def __getattr__(name: str) -> object:
-    """Import Settings when it is asked for: pydantic-settings costs 160 ms."""
-    if name == "Settings":
-        from tidings.settings import Settings  # noqa: PLC0415
+_LATER = {
+    "DeadLetter": "tidings.letters.letter",
+    "DeadLetterTopic": "tidings.kafka.dead_letters",
+    "Replay": "tidings.letters.replay",
+    "Settings": "tidings.settings",
+    "close_on_signals": "tidings.stopping",
+    "lifespan": "tidings.stopping",
+}
+"""Imported when asked for: pydantic-settings costs 160 ms, confluent_kafka 60, and few need the rest."""
 
-        return Settings
+
+def __getattr__(name: str) -> object:
+    if name in _LATER:
+        return getattr(importlib.import_module(_LATER[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -75,6 +75,27 @@ class Stats(Terms, frozen=True, kw_only=True):
     failed: bool = False
 
 
+class Whereabouts(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer of ``Publisher.find()``: where an event is.
+
+    ``place`` is ``in_flight``, ``stored``, ``dead_lettered`` (``reason`` says why, ``letter_id`` which
+    letter), ``delivered`` (with ``partition`` and ``offset``), ``lost`` or ``not_found``: never accepted
+    here, or expired, which looks the same. ``message`` says it in a sentence, and what could not be asked.
+    """
+
+    event_id: str
+    place: str
+    message: str
+    topic: str | None = None
+    partition: int = -1
+    offset: int = -1
+    reason: str | None = None
+    letter_id: str | None = None
+
+    def __bool__(self) -> bool:
+        return self.place != "not_found"
+
+
 class CloseReport(Terms, frozen=True, kw_only=True):
     """The invariant's terms when close() returned: ``in_flight`` is 0, ``lost`` says what was given up."""
 

@@ -39,6 +39,7 @@ class Store:
         self.parked: list[int] = []
         self.notes: list[dict[str, Any]] = []
         self.failing = False
+        self.released = 0
         for each in letters:
             self.add(each)
 
@@ -46,8 +47,11 @@ class Store:
         row = len(self.rows) + len(self.notes) + 1
         self.rows[row] = Row(row, value if isinstance(value, bytes) else value.encode())
 
-    def letters(self, after: int, limit: int) -> list[Row]:
+    def letters(self, after: int, limit: int, *, claim: bool = False) -> list[Row]:
         return [row for number, row in sorted(self.rows.items()) if number > after][:limit]
+
+    def release(self) -> None:
+        self.released += 1
 
     def done(self, row: int) -> None:
         del self.rows[row]

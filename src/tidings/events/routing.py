@@ -56,6 +56,11 @@ class Router:
         with self._lock:  # replaced, never changed: readers take no lock
             self._mapped = {**self._mapped, event_type: resolved}
 
+    @property
+    def known(self) -> list[str]:
+        """Every topic that was named so far, the default first."""
+        return list(dict.fromkeys([self._default, *list(self._resolved.values())]))
+
     def after_fork(self) -> None:
         """In a forked child: the lock may have been held by a thread that is not here."""
         self._lock = threading.Lock()

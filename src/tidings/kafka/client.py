@@ -5,13 +5,16 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from typing import Any, Self
+from datetime import datetime
+from typing import Self
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from tidings.kafka.config import alone, client_config
 from tidings.kafka.diagnose import diagnose
+from tidings.kafka.quiet import librdkafka_log
 from tidings.kafka.refusals import refusal
+from tidings.kafka.search import Search, find_in_kafka
 from tidings.settings import Settings
 from tidings.states import Health, HealthStatus
 
@@ -72,6 +75,10 @@ class KafkaClient:
         self._complaint = None
         return Health(status=HealthStatus.HEALTHY, cause="healthy", message="Kafka answers.")
 
+    def find(self, topic: str, event_id: str, since: datetime | int | None, timeout: float) -> Search:
+        """Look for the record of ``topic`` with this event_id: see ``find_in_kafka``."""
+        return find_in_kafka(self._settings, topic, event_id, since=since, timeout=timeout)
+
     def _ill(self, error: KafkaError, timeout: float) -> Health:
         last_error = self._fresh_complaint() or (error.name(), error.str())
         found = diagnose(self._settings, timeout=timeout, last_error=last_error)
@@ -91,11 +98,3 @@ class KafkaClient:
 
     def _fresh_complaint(self) -> tuple[str, str] | None:
         return self._complaint if time.monotonic() - self._complained < _CAUSE_FRESH else None
-
-
-def librdkafka_log() -> Any:
-    """librdkafka's own log lines, as DEBUG: it repeats itself with every reconnect."""
-    logger = logging.getLogger("tidings.kafka")
-    demoted = logging.LoggerAdapter(logger)
-    demoted.log = lambda _level, message, *args, **kw: logger.debug(message, *args)  # type: ignore[method-assign]
-    return demoted

@@ -10,8 +10,8 @@ import stamina
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from tidings.errors import BrokersUnavailable, ConsumeError
-from tidings.kafka.client import librdkafka_log
 from tidings.kafka.config import reader_config
+from tidings.kafka.quiet import librdkafka_log
 from tidings.settings import Settings
 
 _POLL = 0.5

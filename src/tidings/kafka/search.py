@@ -28,6 +28,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     partition: int
     offset: int
     timestamp: int
+    value: bytes | None = None
 
 
 class Search(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,6 +106,7 @@ def _search(
                 partition=message.partition(),
                 offset=message.offset(),
                 timestamp=message.timestamp()[1],
+                value=message.value(),
             )
             return Search(found=place, answered=True, message="Found.", scanned=scanned)
     nowhere = f"No record of {topic} has this event_id since the time searched from."

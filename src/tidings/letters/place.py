@@ -135,6 +135,11 @@ def orphans(directory: Path, name: str, skip: set[Path]) -> list[Path]:
     return sorted(found, key=_written_at)
 
 
+def files(directory: Path, name: str) -> list[Path]:
+    """The stores of this name, whoever owns them, the oldest first."""
+    return sorted(_files(directory, name), key=_written_at)
+
+
 def _files(directory: Path, name: str) -> set[Path]:
     pattern = re.compile(re.escape(name) + r"\.\d+-[0-9a-f]+" + re.escape(_SUFFIX) + r"(\.lock)?")
     try:

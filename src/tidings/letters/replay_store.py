@@ -24,8 +24,12 @@ class StoredLetter(Protocol):
 class LetterStore(Protocol):
     """What a replay needs of a store. Its calls are short, and any thread may make them."""
 
-    def letters(self, after: int, limit: int) -> Sequence[StoredLetter]:
-        """Letters with a row above ``after``, in order, that are not parked."""
+    def letters(self, after: int, limit: int, *, claim: bool = False) -> Sequence[StoredLetter]:
+        """Letters with a row above ``after``, in order. With ``claim`` nobody else sends them until they are
+        settled, or released."""
+
+    def release(self) -> None:
+        """What was claimed and not settled is anybody's again."""
 
     def done(self, row: int) -> None:
         """This letter was replayed: forget it."""
@@ -65,7 +69,7 @@ class StoredLetters:
 
     def take(self, most: int) -> list[TakenLetter] | None:
         """The next letters; None when those are through that waited when the run began."""
-        page = self._store.letters(self._after, min(most, _PAGE))
+        page = self._store.letters(self._after, min(most, _PAGE), claim=True)
         taken = [self._taken(letter) for letter in page if letter.row <= self._last]
         if not taken:
             return None
@@ -97,7 +101,8 @@ class StoredLetters:
         self._store.note(note, key)
 
     def close(self) -> None:
-        """Nothing was opened."""
+        """Leave the letters that were not settled to the store's owner."""
+        self._store.release()
 
     def _taken(self, letter: StoredLetter) -> TakenLetter:
         return TakenLetter(f"{self.name}, row {letter.row}", letter.value, letter.key, [], -1, letter.row)

@@ -99,7 +99,8 @@ class Line:
 class Shelf:
     """One journal: this process's own, or one that was adopted from a process that is gone."""
 
-    def __init__(self, journal: Journal, *, own: bool) -> None:
+    def __init__(self, journal: Journal, *, number: int, own: bool) -> None:
+        self.number = number
         self.journal = journal
         self.own = own
         self.first_row: int | None = None
@@ -112,7 +113,9 @@ class Shelf:
         self.letters_done: list[int] = []
         self.letters_parked: list[int] = []
         self.letters_out: set[int] = set()
-        """Rows of letters that are on their way to the dead-letter topic."""
+        """Rows of letters that are on their way to the dead-letter topic, or claimed."""
+        self.letters_claimed: set[int] = set()
+        """Rows of letters that a replay has."""
 
     def line(self, topic: str) -> Line:
         """The line of a topic."""

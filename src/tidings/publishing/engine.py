@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from tidings.settings import Settings
 
 _LAST_DEATH = 3
+_REMEMBERED = 1000
 _ROOM_POLL = 0.01
 _SLICE = 0.05
 _NAP = 0.002
@@ -81,6 +82,8 @@ class Engine:
         self.transport: Transport | None = None
         self.pump: Pump | None = None
         self.unwoken: list[Delivery] = []
+        self.lost: dict[bytes, tuple[str, str]] = {}
+        """Where the events lost last were going, and why they are gone, by event_id: 1,000 at most."""
         self.failure: str | None = None
         self.closed = False
         self._connect = connect
@@ -332,10 +335,17 @@ class Engine:
         failure = Undelivered(kafka_error, reason, certainty, entry.attempts)
         try:
             self.ledger.lose(entry, failure)
+            self._remember(entry, failure)
             self._tell(entry)
         except BaseException:  # a signal handler's: the pump makes up for it
             self.unwoken.append(entry)
             raise
+
+    def _remember(self, entry: Delivery, failure: Undelivered) -> None:
+        lost = self.lost
+        if len(lost) >= _REMEMBERED:
+            lost.pop(next(iter(lost)), None)
+        lost[entry._event_id] = entry.topic, f"{failure.kafka_error} ({failure.reason})"
 
     def _tell(self, entry: Delivery) -> None:
         """Log the loss of an entry, once, and wake those who wait for it. May be called again."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,11 +33,16 @@ class Housing:
         self._ledger = ledger
         self._logger = logger
         self._next_look = 0.0
+        self._numbers = itertools.count()
 
     def open(self) -> Shelf:
         """Make this process's own journal. Raises JournalError."""
         path = place.new_path(self._directory, self._name)
-        shelf = Shelf(Journal.open(path, max_bytes=self._most, logger=self._logger.logger), own=True)
+        shelf = Shelf(
+            Journal.open(path, max_bytes=self._most, logger=self._logger.logger),
+            number=next(self._numbers),
+            own=True,
+        )
         self.shelves.append(shelf)
         return shelf
 
@@ -57,7 +63,7 @@ class Housing:
                 self._logger.error(f"a store that was left behind cannot be taken over: {error}")
                 continue
             self._ledger.adopted += journal.events
-            self.shelves.append(Shelf(journal, own=False))
+            self.shelves.append(Shelf(journal, number=next(self._numbers), own=False))
             self._logger.warning(
                 f"adopted {journal.events} events, {journal.letter_count} letters of a process that is gone"
             )
@@ -78,6 +84,10 @@ class Housing:
             shelf.first_row = shelf.journal.oldest_seq() if shelf.own and shelf.journal.events else None
         self._ledger.stored = sum(shelf.all_waiting for shelf in self.shelves)
         self.is_full = sum(shelf.journal.used for shelf in self.shelves) + self._reserved >= self._most
+
+    def files(self) -> list[Path]:
+        """The stores of this name on this disk, those of other living processes among them. Any thread."""
+        return place.files(self._directory, self._name)
 
     def refusal(self) -> StoreFull:
         """What a caller is told while the store is full."""

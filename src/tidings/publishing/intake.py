@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tidings.errors import EventTooLarge, InvalidEvent, PublishError
+from tidings.errors import ConfigError, EventTooLarge, InvalidEvent, PublishError
 from tidings.events.envelope import text
 from tidings.events.headers import Pair, headers_size
 from tidings.events.ids import Stamper
@@ -25,6 +25,7 @@ from tidings.publishing.transport import Transport
 from tidings.states import State
 
 if TYPE_CHECKING:
+    from tidings.letters.replay_store import StoredLetters
     from tidings.settings import Settings
 
 _MOST_PLANS = 10_000
@@ -118,6 +119,42 @@ class Intake:
         return self._engine.accept(
             target, value, record_key, pairs, id_bytes, -1 if partition is None else partition, when
         )
+
+    def _replay(
+        self,
+        topic: str,
+        value: bytes | None,
+        key: bytes | None,
+        headers: list[Pair],
+        event_id: str | None,
+        partition: int | None = None,
+    ) -> Delivery:
+        """Take the event of a letter, as it is, counted as ``replayed``: for ``Replay``."""
+        self._check_size(value, key, headers)
+        name = self._stamp()[0] if event_id is None else event_id.encode()
+        target, at = self._router.resolve(topic), -1 if partition is None else partition
+        engine = self._engine
+        engine.ledger.replay(1)
+        try:
+            return engine.accept(target, value, key, headers, name, at)
+        except PublishError:
+            engine.ledger.replay(-1)
+            raise
+
+    def _stored_letters(self, *, parked: bool) -> StoredLetters:
+        from tidings.letters.replay_store import StoredLetters  # noqa: PLC0415
+        from tidings.publishing.letterbox import Letterbox  # noqa: PLC0415
+
+        if not self._engine.stores:
+            raise ConfigError("DURABILITY: this publisher has no store, and so no letters in it.")
+        self._engine.start()
+        topic = f"{self._settings.dlq_topic.replace('{topic}', 'store')}.replays"
+
+        def note(content: bytes, key: bytes) -> None:
+            self._take(topic, content, key or None, [], None).wait_safe(self._settings.delivery_timeout)
+
+        box = Letterbox(self._engine.keeper, note, parked=parked)
+        return StoredLetters(box, box.topics)
 
     def _check_size(self, value: bytes | None, key: bytes | None, pairs: list[Pair]) -> None:
         size = len(value or b"") + len(key or b"") + headers_size(pairs)

@@ -6,7 +6,7 @@ import contextlib
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from tidings.kafka.outcomes import answered
 from tidings.letters.errors import JournalError
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tidings.publishing.engine import Engine
     from tidings.settings import Settings
 
+T = TypeVar("T")
 _SOON = 0.005
 _LAST_DEATH = 3
 _EVERYTHING = 1 << 30
@@ -79,11 +80,11 @@ class Keeper:
         """True on the keeper's thread."""
         return self._thread.is_current
 
-    def ask(self, work: Callable[[], Any], timeout: float) -> Any:
+    def ask(self, work: Callable[[], T], timeout: float) -> T:
         """Have ``work`` done on the keeper's thread, and return or raise what it does. TimeoutError."""
         done = native_lock()
         done.acquire()
-        answer: list[Any] = []
+        answer: list[tuple[T | None, Exception | None]] = []
 
         def run() -> None:
             try:
@@ -100,7 +101,7 @@ class Keeper:
         result, error = answer[0]
         if error is not None:
             raise error
-        return result
+        return cast("T", result)
 
     def client_failed(self, cause: str) -> None:
         """The Kafka client says it is beyond repair."""

@@ -27,9 +27,11 @@ from tidings.publishing.pending import Pending
 from tidings.publishing.threads import off_the_hub
 from tidings.publishing.transport import Transport
 from tidings.publishing.wellbeing import health_of
-from tidings.states import CloseReport, Health, Stats
+from tidings.publishing.whereabouts import Search
+from tidings.states import CloseReport, Health, Stats, Whereabouts
 
 if TYPE_CHECKING:
+    from tidings.letters.replay_store import StoredLetters
     from tidings.settings import Settings
 
 _DRAIN_NAP = 0.005
@@ -249,6 +251,31 @@ class Publisher(Intake):
                 return False
             await asyncio.sleep(_DRAIN_NAP)
         return True
+
+    def find(
+        self,
+        event_id: str,
+        *,
+        topic: str | None = None,
+        since: datetime | int | None = None,
+        timeout: float = 5,
+    ) -> Whereabouts:
+        """Where is this event? Asks, for up to ``timeout`` seconds: what is in flight, the stores of this
+        SERVICE on this disk, the topic and its dead-letter topic.
+
+        ``topic``: without it, the topics that this publisher has sent to or is set up for. An event is found
+        in Kafka through the time inside its UUIDv7, without an index; for other ids give ``since`` (a
+        datetime with a time zone, or milliseconds since 1970). Raises nothing because Kafka is away: the
+        answer says what could not be asked. Blocks; in a coroutine use ``asyncio.to_thread``.
+        """
+        search = Search(self._engine, self._settings, event_id, since, timeout)
+        topics = self._router.known if topic is None else [self._router.resolve(topic)]
+        return off_the_hub(lambda: search.run(topics))
+
+    def stored_letters(self, *, parked: bool = False) -> StoredLetters:
+        """The letters that wait in this publisher's store, as the source of a ``Replay``; with ``parked``
+        those that wait for a person. Raises ConfigError without a store."""
+        return self._stored_letters(parked=parked)
 
     def health(self, timeout: float = 5) -> Health:
         """How publishing is doing, asking Kafka for up to ``timeout`` seconds. Raises nothing."""

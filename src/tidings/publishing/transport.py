@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from datetime import datetime
+from typing import TYPE_CHECKING, Protocol
 
 from tidings.states import Health
+
+if TYPE_CHECKING:
+    from tidings.kafka.search import Search
 
 
 class Record(Protocol):
@@ -62,3 +66,6 @@ class Transport(Protocol):
 
     def health(self, timeout: float) -> Health:
         """Can records be delivered now? Asks, for up to ``timeout`` seconds. Raises nothing."""
+
+    def find(self, topic: str, event_id: str, since: datetime | int | None, timeout: float) -> Search:
+        """Look for the record of ``topic`` with this event_id, for up to ``timeout`` seconds."""

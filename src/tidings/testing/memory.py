@@ -14,6 +14,7 @@ from confluent_kafka import KafkaError, KafkaException
 from tidings.errors import InvalidTopic
 from tidings.events.routing import check_topic
 from tidings.kafka.refusals import refusal
+from tidings.kafka.search import Found, Search
 from tidings.publishing import forks
 from tidings.publishing.threads import native_queue, native_rlock
 from tidings.publishing.transport import Report
@@ -190,6 +191,21 @@ class InMemoryTransport:
         return Health(
             status=HealthStatus.UNHEALTHY, cause="refused", message="The in-memory transport is down."
         )
+
+    def find(self, topic: str, event_id: str, since: object, timeout: float) -> Search:
+        """Look through the records: the last one of ``topic`` with this event_id."""
+        wanted = ("event_id", event_id.encode())
+        for number, record in reversed(list(enumerate(self.records))):
+            if record.topic == topic and wanted in record.headers:
+                found = Found(
+                    topic=topic,
+                    partition=record.partition,
+                    offset=record.offset,
+                    timestamp=record.timestamp,
+                    value=record.value,
+                )
+                return Search(found=found, answered=True, message="Found.", scanned=number + 1)
+        return Search(answered=True, message="No record has this event_id.", scanned=len(self.records))
 
     def after_fork(self) -> object:
         """In a forked child: what was on its way is the parent's; the records so far stay to be seen."""

@@ -1,0 +1,152 @@
+"""Where is event X? Asked of what is in flight, the stores on this disk, the letters, and Kafka itself."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from tidings.errors import DecodeError
+from tidings.letters.errors import JournalError
+from tidings.letters.letter import DeadLetter
+from tidings.letters.naming import dlq_topic
+from tidings.states import Whereabouts
+
+if TYPE_CHECKING:
+    from tidings.kafka.search import Found
+    from tidings.publishing.engine import Engine
+    from tidings.settings import Settings
+
+
+class Search:
+    """One search, with a deadline; what could not be asked is said in the answer."""
+
+    def __init__(
+        self, engine: Engine, settings: Settings, event_id: str, since: datetime | int | None, timeout: float
+    ) -> None:
+        self._engine = engine
+        self._settings = settings
+        self._event_id = event_id
+        self._id_bytes = event_id.encode()
+        self._since = since
+        self._deadline = time.monotonic() + timeout
+        self._unasked: list[str] = []
+
+    def run(self, topics: Iterable[str]) -> Whereabouts:
+        """The nearest place first. An event that is in Kafka and was a letter once is delivered."""
+        here = self._in_flight() or self._in_stores()
+        if here is not None:
+            return here
+        letter: Whereabouts | None = None
+        for topic in topics:
+            if found := self._in_kafka(topic):
+                return self._at(
+                    "delivered",
+                    f"Kafka has it: {topic}, partition {found.partition}, offset {found.offset}.",
+                    topic,
+                    partition=found.partition,
+                    offset=found.offset,
+                )
+            letters = dlq_topic(self._settings.dlq_topic, topic)
+            if letter is None and (found := self._in_kafka(letters)):
+                letter = self._lettered(found, letters)
+        return letter or self._lost() or self._nowhere()
+
+    def _in_flight(self) -> Whereabouts | None:
+        for entry in self._engine.ledger.open_entries():
+            if entry._event_id != self._id_bytes or entry.ended:
+                continue
+            reason = None if entry.why is None else f"{entry.why.kafka_error}: {entry.why.reason}"
+            if entry.waiting and entry.on_disk:
+                return self._at(
+                    "stored", "It waits in the store of this process.", entry.topic, reason=reason
+                )
+            return self._at("in_flight", "It is on its way to Kafka.", entry.topic, reason=reason)
+        return None
+
+    def _in_stores(self) -> Whereabouts | None:
+        housing = self._engine.keeper.housing
+        if housing is None:
+            return None
+        from tidings.letters.finding import find  # noqa: PLC0415 - a publisher without a store needs no sqlite3
+
+        for path in housing.files():
+            try:
+                found = find(path, self._id_bytes, max(self._deadline - time.monotonic(), 0.1))
+            except (JournalError, TimeoutError) as error:
+                self._unasked.append(f"the store {path.name} ({error})")
+                continue
+            if found is None:
+                continue
+            if found.letter_id is not None:
+                return self._at(
+                    "dead_lettered",
+                    f"Its letter waits in the store {path.name}: {found.reason}.",
+                    found.topic,
+                    reason=found.reason,
+                    letter_id=found.letter_id,
+                )
+            return self._at(
+                "stored", f"It waits in the store {path.name}.", found.topic, reason=found.reason or None
+            )
+        return None
+
+    def _in_kafka(self, topic: str) -> Found | None:
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            self._unasked.append(f"the topic {topic} (there was no time left)")
+            return None
+        search = self._engine.start().find(topic, self._event_id, self._since, left)
+        if not search.answered:
+            self._unasked.append(f"the topic {topic} ({search.message})")
+        return search.found
+
+    def _lettered(self, found: Found, topic: str) -> Whereabouts:
+        place = f"{topic}, partition {found.partition}, offset {found.offset}"
+        try:
+            letter = DeadLetter.decode(found.value)
+        except DecodeError as error:
+            return self._at("dead_lettered", f"Its letter is at {place}. {error}", topic)
+        return self._at(
+            "dead_lettered",
+            f"Its letter is at {place}: {letter.failure_reason}.",
+            letter.topic,
+            reason=letter.error_code,
+            letter_id=letter.letter_id,
+        )
+
+    def _lost(self) -> Whereabouts | None:
+        lost = self._engine.lost.get(self._id_bytes)
+        if lost is None:
+            return None
+        topic, reason = lost
+        return self._at("lost", f"It is gone: {reason}.", topic, reason=reason)
+
+    def _nowhere(self) -> Whereabouts:
+        unasked = f" Not asked: {'; '.join(self._unasked)}." if self._unasked else ""
+        return self._at(
+            "not_found", f"It was never accepted here, or has expired; the two look the same.{unasked}", None
+        )
+
+    def _at(
+        self,
+        place: str,
+        message: str,
+        topic: str | None,
+        *,
+        partition: int = -1,
+        offset: int = -1,
+        reason: str | None = None,
+        letter_id: str | None = None,
+    ) -> Whereabouts:
+        return Whereabouts(
+            event_id=self._event_id,
+            place=place,
+            message=message,
+            topic=topic,
+            partition=partition,
+            offset=offset,
+            reason=reason,
+            letter_id=letter_id,
+        )

@@ -15,9 +15,9 @@ from confluent_kafka.cimpl import NewTopic
 
 from tidings.errors import BrokersUnavailable, DeliveryError
 from tidings.kafka.client import KafkaClient
-from tidings.kafka.quiet import librdkafka_log
 from tidings.kafka.config import client_config
 from tidings.kafka.outcomes import certainty_of
+from tidings.kafka.quiet import librdkafka_log
 from tidings.kafka.refusals import refusal
 from tidings.settings import Settings
 

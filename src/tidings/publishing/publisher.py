@@ -27,7 +27,6 @@ from tidings.publishing.pending import Pending
 from tidings.publishing.threads import off_the_hub
 from tidings.publishing.transport import Transport
 from tidings.publishing.wellbeing import health_of
-from tidings.publishing.whereabouts import Search
 from tidings.states import CloseReport, Health, Stats, Whereabouts
 
 if TYPE_CHECKING:
@@ -268,6 +267,8 @@ class Publisher(Intake):
         datetime with a time zone, or milliseconds since 1970). Raises nothing because Kafka is away: the
         answer says what could not be asked. Blocks; in a coroutine use ``asyncio.to_thread``.
         """
+        from tidings.publishing.whereabouts import Search  # noqa: PLC0415 - with sqlite3
+
         search = Search(self._engine, self._settings, event_id, since, timeout)
         topics = self._router.known if topic is None else [self._router.resolve(topic)]
         return off_the_hub(lambda: search.run(topics))

@@ -12,6 +12,7 @@ from tidings.publishing.alone import MOST_SUSPECTS, Errand, Kind, resent
 from tidings.publishing.backlog import Doubt, Shelf
 from tidings.publishing.desk import TICK, Desk
 from tidings.publishing.entry import Attempt, Delivery, Pair
+from tidings.publishing.gate import bucket_of
 from tidings.states import State
 
 BATCH = 5000
@@ -65,7 +66,9 @@ class Hands:
         for entry, headers in fresh:
             if entry.ended:
                 continue
-            if entry.topic in closed or not self._hand(entry, headers):
+            if bucket_of(entry.key) in desk.engine.gate.blocked(entry.topic):
+                desk.shelve(entry, None)
+            elif entry.topic in closed or not self._hand(entry, headers):
                 closed.add(entry.topic)
                 desk.shelve(entry, None)
 

@@ -32,7 +32,7 @@ test-kafka: setup
 test-cluster: setup
 	$(PYTEST) tests/cluster --ignore-glob '*/test_faults_*'
 
-# The rows of faults. Most of them want the store, which no version has yet.
+# The rows of faults, each a test; they take about half an hour.
 test-faults: setup
 	$(PYTEST) tests/cluster
 

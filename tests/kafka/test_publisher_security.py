@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from support.kafka_reader import read_topic
+from support.processes import wait_until
 from tidings import Publisher, State
 from tidings.testing import RealKafka
 from tidings.testing.certificates import make_certificates
@@ -71,7 +72,7 @@ def test_what_is_wrong_is_said_and_events_are_accepted(
     kafka: RealKafka, topic: str, tmp_path: Path, how: str, cause: str, words: str
 ) -> None:
     settings = _wrong(kafka, how, str(make_certificates(tmp_path).ca))
-    publisher = Publisher(**settings)
+    publisher = Publisher(**settings, durability="memory")
     delivery = publisher.publish_json(topic, {"n": 1})
     health = publisher.health(timeout=10)
     assert (health.status, health.cause) == ("unhealthy", cause), health
@@ -82,3 +83,20 @@ def test_what_is_wrong_is_said_and_events_are_accepted(
     report = publisher.close(timeout=0)
     assert (report.accepted, report.lost, report.in_flight) == (1, 1, 0)
     assert publisher.audit() == publisher.stats()
+
+
+def test_with_a_store_a_wrong_password_delays_and_loses_nothing(
+    kafka: RealKafka, topic: str, tmp_path: Path
+) -> None:
+    wrong = _wrong(kafka, "wrong password", str(make_certificates(tmp_path).ca))
+    publisher = Publisher(**wrong, store_dir=tmp_path, service="security")
+    publisher.publish_json(topic, {"n": 1})
+    health = publisher.health(timeout=10)
+    assert (health.status, health.cause, health.ready) == ("degraded", "authentication_failed", True)
+    assert "hunter2" not in repr((health, publisher, publisher.stats()))
+    assert publisher.close(timeout=0).stored == 1
+    assert not any(b"hunter2" in path.read_bytes() for path in tmp_path.glob("*.journal*"))
+    with Publisher(**kafka.secure_settings(), store_dir=tmp_path, service="security") as heir:
+        heir.publish_json(topic, {"n": 2})
+        assert heir.flush(30)
+        assert wait_until(lambda: (heir.stats().adopted, heir.stats().delivered) == (1, 2))

@@ -101,6 +101,11 @@ class CarefulLane:
         return len(self._due) + self._out
 
     @property
+    def owes(self) -> bool:
+        """True while something is under way, or to be sent that is not safe on disk as a letter."""
+        return self._out > 0 or any(errand.shelf is None for _, _, errand in self._due)
+
+    @property
     def is_busy(self) -> bool:
         """True while reports are to be expected."""
         return self._out > 0

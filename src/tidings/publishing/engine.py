@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 _LAST_DEATH = 3
 _REMEMBERED = 1000
+_COUNTING = 60.0
 _ROOM_POLL = 0.01
 _SLICE = 0.05
 _NAP = 0.002
@@ -513,9 +514,16 @@ class Engine:
         )
 
     def audit(self) -> Stats:
-        """The same, with what is in flight counted one by one. Exact while nobody publishes."""
+        """The same, with what is in flight and stored counted one by one. Exact while nobody publishes.
+
+        Raises TimeoutError when the store cannot be counted within 60 s.
+        """
+        if self.keeper.is_at_work:
+            stored = self.keeper.ask(self.keeper.count_stored, _COUNTING)
+        else:
+            stored = self.ledger.stored
         in_flight = len(self.ledger.open_entries())
-        return msgspec.structs.replace(self.stats(), in_flight=in_flight)
+        return msgspec.structs.replace(self.stats(), in_flight=in_flight, stored=stored)
 
 
 class _Odd:

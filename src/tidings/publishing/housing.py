@@ -85,6 +85,10 @@ class Housing:
         self._ledger.stored = sum(shelf.all_waiting for shelf in self.shelves)
         self.is_full = sum(shelf.journal.used for shelf in self.shelves) + self._reserved >= self._most
 
+    def waiting(self) -> int:
+        """How many rows wait, counted row by row."""
+        return sum(shelf.journal.count() - len(shelf.held) for shelf in self.shelves)
+
     def files(self) -> list[Path]:
         """The stores of this name on this disk, those of other living processes among them. Any thread."""
         return place.files(self._directory, self._name)

@@ -17,7 +17,7 @@ from tidings.publishing.hands import BATCH, Hands
 from tidings.publishing.housing import Housing
 from tidings.publishing.lettering import Lettering
 from tidings.publishing.mind import Action, BreakerChanged, Decision, Do, Failure, Look, Probe
-from tidings.publishing.threads import NativeThread, native_lock
+from tidings.publishing.threads import NativeThread, acquire, native_lock
 from tidings.publishing.watch import Watch
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class Keeper:
 
         self._asked.append(run)
         self.wake()
-        if not done.acquire(timeout=timeout):
+        if not acquire(done, timeout):
             raise TimeoutError(f"the store did not answer within {timeout} s")
         result, error = answer[0]
         if error is not None:
@@ -112,7 +112,7 @@ class Keeper:
         """Write everything that has not ended to the store, now; True when that was done in time."""
         self._securing = True
         self.wake()
-        return self._secured.acquire(timeout=timeout)
+        return acquire(self._secured, timeout)
 
     def rest(self) -> None:
         """Send nothing any more: what fails from now on stays on disk, or is lost."""
@@ -123,6 +123,15 @@ class Keeper:
         self._stopping = True
         self.wake()
         return self._thread.join(timeout)
+
+    @property
+    def is_at_work(self) -> bool:
+        """True while the thread runs, and not for callers that it would wait for."""
+        return self._thread.is_alive and not self._stopping and not self.is_current
+
+    def count_stored(self) -> int:
+        """How many events wait in the stores, counted row by row; on the keeper's thread."""
+        return self.housing.waiting() if self.housing is not None else 0
 
     @property
     def breakers(self) -> dict[str, str]:
@@ -149,7 +158,7 @@ class Keeper:
             for topic in list(shelf.journal.topics())
         )
         return bool(
-            waiting or self.inbox or self._engine.gate.intake or not self._hands.is_idle or len(desk.lane)
+            waiting or self.inbox or self._engine.gate.intake or not self._hands.is_idle or desk.lane.owes
         )
 
     # -- the loop

@@ -80,6 +80,11 @@ class NativeThread:
         return self._ident is not None
 
     @property
+    def is_alive(self) -> bool:
+        """True from its first moment to its end."""
+        return self._ident not in {None, _ENDED}
+
+    @property
     def is_current(self) -> bool:
         """True when the caller runs on this thread."""
         return bool(self._ident == _original("_thread", "get_ident")())

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import sys
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,16 +12,13 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from tidings.errors import (
-    EventTooLarge,
-    InvalidEvent,
     PublisherClosed,
     PublisherFailed,
     PublishError,
     QueueFull,
-    StoreFull,
-    StoreUnavailable,
 )
 from tidings.kafka.outcomes import certainty_of
+from tidings.publishing.admission import Admission
 from tidings.publishing.entry import Delivery, HeaderSource, Pair, Refused, Undelivered
 from tidings.publishing.gate import Gate
 from tidings.publishing.ledger import Ledger
@@ -35,7 +30,7 @@ from tidings.publishing.threads import is_patched, native_rlock
 from tidings.publishing.transport import Fault, Transport
 from tidings.publishing.voice import Voice
 from tidings.publishing.waking import Waking
-from tidings.states import State, Stats
+from tidings.states import Stats
 
 if TYPE_CHECKING:
     from tidings.settings import Settings
@@ -43,18 +38,10 @@ if TYPE_CHECKING:
 _LAST_DEATH = 3
 _REMEMBERED = 1000
 _COUNTING = 60.0
-_ROOM_POLL = 0.01
 _SLICE = 0.05
 _NAP = 0.002
 _SHARE = 0.8
 """While events are diverted, callers may fill this much of the queue: the drain gets the rest (ENGINE R6)."""
-_BRIEF = 0.05
-"""Waiting this long for reports to make room is cheaper than a write to disk."""
-_REFUSALS: dict[str, type[PublishError]] = {
-    "MSG_SIZE_TOO_LARGE": EventTooLarge,
-    "_INVALID_ARG": InvalidEvent,
-}
-"""What produce() may refuse before it has taken the record. Any other fault the engine accounts for."""
 
 
 class Engine:
@@ -88,7 +75,6 @@ class Engine:
         self.failure: str | None = None
         self.closed = False
         self._connect = connect
-        self._max_block = settings.max_block
         self._crowd = int(settings.queue_messages * _SHARE)
         self.gate = Gate(
             always=settings.durability == "write-ahead" and directory is not None,
@@ -103,6 +89,7 @@ class Engine:
         self.troubles = Storm(voice, logging.WARNING, "Kafka")
         self._arrive = self.ledger.arrivals.append
         self.produce: Callable[..., None] = self._start_and_produce
+        self.not_handed = Admission(self, settings.max_block).not_handed
         self._starting = native_rlock()
         self._connected: tuple[Transport] | None = None
         self.rebuilds = 0
@@ -155,7 +142,7 @@ class Engine:
             raise QueueFull("A signal handler came while the Kafka client was being made.")
         with self._starting:
             if self.closed:
-                raise self._closed_error()
+                raise self.closed_error()
             if self.transport is None:  # a step at a time: a signal handler may raise after each
                 self._connected = self._connected or (self._connect(),)
                 self.pump = self.pump or Pump(self._connected[0], self._on_poll, self._on_death)
@@ -228,95 +215,9 @@ class Engine:
             raise PublisherFailed(f"The Kafka client cannot be made: {error}") from error
         self.produce(topic, value, key, partition, entry, unused, timestamp, headers)
 
-    def not_handed(self, entry: Delivery, error: BaseException, asked: bool, max_block: float | None) -> None:
-        """produce() did not return: return if the entry is accepted all the same, or raise.
-
-        Waits for room where that is what is missing. A signal handler may raise before the first line of
-        this, so the caller sets ``handed`` whatever happens.
-        """
-        end: float | None = None
-        while True:
-            fault = self._fault_of(entry, error, asked)
-            if fault.name() != "_QUEUE_FULL":
-                break
-            now = time.monotonic()
-            if end is None:
-                patience = self._patience(max_block)
-                end = now + patience
-                divert_at = now + min(patience, _BRIEF)
-            asked = False
-            try:
-                if self.stores and now >= divert_at and not isinstance(error, StoreFull):
-                    self.gate.take(entry, entry.record_headers())
-                    return
-            except BufferError:
-                pass  # the intake is full too
-            except StoreUnavailable:
-                self.ledger.cancel(entry)
-                raise
-            if now >= end:
-                self.ledger.cancel(entry)
-                if isinstance(error, StoreFull):
-                    raise error
-                raise QueueFull(f"No room for an event for {entry.topic}.") from None
-            try:
-                if not self._make_room(end) and time.monotonic() < end:
-                    time.sleep(0.001)
-                asked = True
-                self.produce(
-                    entry.topic,
-                    entry.value,
-                    entry.key,
-                    entry.partition,
-                    entry,
-                    None,
-                    entry.timestamp,
-                    entry.record_headers(),
-                )
-            except BaseException as next_error:
-                error = next_error
-            else:
-                return
-        if kind := _REFUSALS.get(fault.name()):
-            self.ledger.cancel(entry)
-            raise kind(f"{fault.str()}.") from None
-        self.undelivered(entry, fault)
-
-    def _fault_of(self, entry: Delivery, error: BaseException, asked: bool) -> Fault:
-        """The transport's own no; anything else is raised, the entry cancelled or accepted first."""
-        transport = self.transport
-        if transport is not None and isinstance(error, StoreFull):
-            return transport.refusal(BufferError()) or _unknown(error)
-        if not asked or transport is None or isinstance(error, PublishError):
-            self.ledger.cancel(entry)
-            raise error
-        fault = transport.refusal(error) if isinstance(error, Exception) else None
-        if isinstance(error, Exception) and entry.state is State.REJECTED:  # close() gave it up meanwhile
-            raise self._closed_error() from None
-        if fault is None:
-            entry.handed = True
-            if isinstance(error, Exception) and threading.current_thread() is not threading.main_thread():
-                return _Odd(error)  # no signal handler's: produce() itself, and the keeper sends it again
-            raise error  # a signal handler's, as a rule: it surfaced once produce() had returned
-        return fault
-
-    def _patience(self, max_block: float | None) -> float:
-        """How long this call may wait for room: a running event loop never waits, nor who serves reports."""
-        if self.is_serving:
-            return 0.0
-        asyncio = sys.modules.get("asyncio")  # not imported: no loop is running
-        if asyncio is not None and asyncio._get_running_loop() is not None:
-            return 0.0
-        return self._max_block if max_block is None else max_block
-
-    def _make_room(self, end: float) -> bool:
-        if self.pump is None or self.transport is None:
-            return False
-        return self.pump.serve(self.transport.poll, max(0.0, min(_ROOM_POLL, end - time.monotonic())))
-
     # -- reports
 
-    def undelivered(self, entry: Delivery, fault: Fault, attempt: int = 1) -> None:
+    def undelivered(self, entry: Delivery, fault: Fault, attempt: int) -> None:
         """This hand-over did not deliver the record: the keeper decides what becomes of it."""
         self.keeper.inbox.append((entry, attempt, fault.name(), fault.str()))
         self.gate.raise_bucket(entry)
@@ -455,10 +356,11 @@ class Engine:
 
     def _refuse_closed(self, *_: object) -> None:
         self.ledger.sweep()  # the pump no longer does
-        raise self._closed_error()
+        raise self.closed_error()
 
     @staticmethod
-    def _closed_error() -> PublisherClosed:
+    def closed_error() -> PublisherClosed:
+        """What is raised once the publisher is closed."""
         return PublisherClosed("The publisher was closed.")
 
     def _refuse_failed(self, *_: object) -> None:
@@ -524,20 +426,3 @@ class Engine:
             stored = self.ledger.stored
         in_flight = len(self.ledger.open_entries())
         return msgspec.structs.replace(self.stats(), in_flight=in_flight, stored=stored)
-
-
-class _Odd:
-    """An exception of produce() that is none of Kafka's, as a fault."""
-
-    def __init__(self, error: Exception) -> None:
-        self._error = error
-
-    def name(self) -> str:
-        return "UNKNOWN"
-
-    def str(self) -> str:
-        return repr(self._error)
-
-
-def _unknown(error: Exception) -> Fault:
-    return _Odd(error)

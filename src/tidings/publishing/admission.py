@@ -33,8 +33,8 @@ class Admission:
         self._max_block = max_block
 
     def not_handed(self, entry: Delivery, error: BaseException, asked: bool, max_block: float | None) -> None:
-        """produce() raised ``error``, or was not called (``asked`` False): return if the entry is accepted all
-        the same, or raise.
+        """produce() raised ``error``, or was not called (``asked`` False): return if the entry is accepted
+        all the same, or raise.
 
         A signal handler may raise before the first line of this, so the caller sets ``handed`` whatever
         happens.

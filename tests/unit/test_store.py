@@ -430,3 +430,51 @@ def test_a_dead_partition_blocks_its_keys_and_no_others(make: Make, transport: I
     dead.stuck.clear()
     OneDead._deliver = InMemoryTransport._deliver  # type: ignore[method-assign]
     settle(publisher)
+
+
+def test_events_that_waited_for_store_max_age_become_letters_while_kafka_answers(
+    make: Make, transport: InMemoryTransport
+) -> None:
+    """Nobody mends the topic, and the store is for others too (ENGINE R7)."""
+    transport.fail_always(lambda record: record.topic == "denied", "TOPIC_AUTHORIZATION_FAILED")
+    publisher = make(store_max_age="1s", retry_backoff_max="10ms")
+    sent = [publisher.produce("denied", b"%d" % n, "k") for n in range(30)]
+    assert at_rest(publisher, dead_lettered=30, stored=0, dead_letter_queue_size=0)
+    letters = [DeadLetter.decode(each.value) for each in transport.records if each.topic == "dead-letters"]
+    assert [letter.value for letter in letters] == [b"%d" % n for n in range(30)]
+    assert {letter.error_code for letter in letters} == {"TOPIC_AUTHORIZATION_FAILED"}
+    assert "STORE_MAX_AGE" in letters[0].failure_reason
+    assert {letter.event_id for letter in letters} == {delivery.event_id for delivery in sent}
+
+
+def test_nothing_is_given_up_for_its_age_while_kafka_is_away(
+    make: Make, transport: InMemoryTransport
+) -> None:
+    publisher = make(store_max_age="1s", retry_backoff_max="10ms")
+    transport.down()
+    publisher.produce("t", b"x").wait_safe(LONG)
+    assert not wait_until(lambda: publisher.stats().dead_lettered > 0, timeout=2)
+    transport.up()
+    assert settle(publisher).delivered == 1
+
+
+def test_one_topic_holds_half_of_the_store_at_most(make: Make, transport: InMemoryTransport) -> None:
+    transport.fail_always(lambda record: record.topic == "denied", "TOPIC_AUTHORIZATION_FAILED")
+    publisher = make(
+        store_max_bytes="64MiB",
+        queue_bytes="1MiB",
+        intake_bytes="1MiB",
+        max_event_bytes=100_000,
+        retry_backoff_max="10ms",
+    )
+    for n in range(690):
+        publisher.produce("denied", b"%03d" % n + b"x" * 50_000, "k")
+        publisher.produce("fine", b"x", "k")
+    assert wait_until(lambda: publisher.stats().dead_lettered > 0)
+    assert publisher.produce("fine", b"y", "k").wait(LONG).state is State.DELIVERED
+    stats = publisher.stats()
+    assert stats.stored + stats.in_flight > 500, "the younger half still waits"
+    transport.clear_faults()
+    stats = settle(publisher)
+    assert stats.delivered + stats.dead_lettered == 1381
+    assert stats.lost == 0

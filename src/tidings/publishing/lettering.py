@@ -7,16 +7,19 @@ import time
 from tidings.kafka.outcomes import Outcome, classify
 from tidings.letters.letter import DeadLetter
 from tidings.letters.naming import dlq_topic
-from tidings.letters.owed import LetterRow
+from tidings.letters.owed import LetterRow, Owed
 from tidings.publishing.alone import WINDOW, Ended, Errand, Kind
 from tidings.publishing.backlog import Shelf
 from tidings.publishing.desk import Desk
 from tidings.publishing.entry import Delivery, Undelivered
 from tidings.publishing.hands import Hands
+from tidings.publishing.mind import SILENT
 from tidings.publishing.writing import owed_of
 
 _RETIRED = 100
 """Rows of a topic that become letters in one look."""
+_RECENT = 1.0
+"""Between two looks there is a probe at most."""
 _PARKED = 4
 """Parked letters may take a fourth of the store (ENGINE R7)."""
 _HALF = 2
@@ -121,7 +124,8 @@ class Lettering:
         """Of a topic that holds more than half of the store, or events older than STORE_MAX_AGE, the oldest
         become letters, while Kafka answers: others must not starve for it (ENGINE R7)."""
         desk, settings = self._desk, self._desk.settings
-        if desk.now - self.answered_at > settings.outage_after or not desk.writer.is_ready:
+        recently = max(settings.outage_after, _RECENT)
+        if desk.now - self.answered_at > recently or not desk.writer.is_ready:
             return
         oldest_ms = time.time_ns() // 1_000_000 - int(settings.store_max_age * 1000)
         for shelf in desk.shelves:
@@ -135,13 +139,20 @@ class Lettering:
             if row.seq in shelf.held or not (too_much or row.accepted < oldest_ms):
                 continue
             entry = self._hands.take(shelf, row)
-            last = shelf.tries[row.seq].kafka_error if row.seq in shelf.tries else row.reason
-            self._desk.note(
-                entry,
-                last or "_MSG_TIMED_OUT",
+            entry.why = Undelivered(
+                self._last_error(shelf, row),
                 "its topic holds half of the store" if too_much else "it waited for STORE_MAX_AGE",
+                "unknown" if entry.maybe_sent else "not_delivered",
+                entry.attempts,
             )
             self.write(entry)
+
+    def _last_error(self, shelf: Shelf, row: Owed) -> str:
+        """Why it failed last; why its topic takes nothing, if it was never sent."""
+        tried = shelf.tries.get(row.seq)
+        last = tried.kafka_error if tried else row.reason
+        breaker = self._desk.mind.breakers.get(row.topic, SILENT)
+        return last or ("_MSG_TIMED_OUT" if breaker == SILENT else breaker)
 
     def _park(self, errand: Errand, shelf: Shelf | None, ended: Ended) -> bool:
         desk, letter = self._desk, errand.letter

@@ -18,6 +18,8 @@ from tidings.kafka.outcomes import Outcome, classify
 
 LOST_REPORT = "_LOST_REPORT"
 """The client let go of the record and said nothing: a signal handler ate the report, or it was rebuilt."""
+SILENT = "silent"
+"""Why a breaker is open: nothing of the topic was acknowledged for OUTAGE_AFTER."""
 _WATCH = 1.0
 """Seconds in which a topic with an old entry may still show that other partitions are acknowledged."""
 _LONGEST_REBUILD_PAUSE = 60.0
@@ -219,7 +221,7 @@ class Mind:
             return
         since = self._watched.setdefault(topic, now)
         if now - max(since, self._heard.get(topic, since)) >= _WATCH:
-            actions += self.opened(topic, "silent")
+            actions += self.opened(topic, SILENT)
 
     def _judge(self, failure: Failure, actions: list[Action]) -> None:
         outcome = classify(failure.kafka_error)

@@ -117,6 +117,7 @@ class Story:
             "KAFKA_BROKERS": brokers,
             "KAFKA_SERVICE": "users",
             "KAFKA_CLOSE_TIMEOUT": "2s",
+            "KAFKA_STORE_DIR": str(scratch / "store"),
         }
         with socket.create_server(("127.0.0.1", 0), backlog=128) as listening:
             self._port = listening.getsockname()[1]

@@ -74,7 +74,7 @@ def test_what_is_wrong_is_said_and_events_are_accepted(
     settings = _wrong(kafka, how, str(make_certificates(tmp_path).ca))
     publisher = Publisher(**settings, durability="memory")
     delivery = publisher.publish_json(topic, {"n": 1})
-    health = publisher.health(timeout=10)
+    health = publisher.health(timeout=4)
     assert (health.status, health.cause) == ("unhealthy", cause), health
     assert words in health.message
     assert "hunter2" not in repr((health, publisher, publisher.stats()))
@@ -91,7 +91,7 @@ def test_with_a_store_a_wrong_password_delays_and_loses_nothing(
     wrong = _wrong(kafka, "wrong password", str(make_certificates(tmp_path).ca))
     publisher = Publisher(**wrong, store_dir=tmp_path, service="security")
     publisher.publish_json(topic, {"n": 1})
-    health = publisher.health(timeout=10)
+    health = publisher.health(timeout=4)
     assert (health.status, health.cause, health.ready) == ("degraded", "authentication_failed", True)
     assert "hunter2" not in repr((health, publisher, publisher.stats()))
     assert publisher.close(timeout=0).stored == 1

@@ -478,3 +478,81 @@ def test_one_topic_holds_half_of_the_store_at_most(make: Make, transport: InMemo
     stats = settle(publisher)
     assert stats.delivered + stats.dead_lettered == 1381
     assert stats.lost == 0
+
+
+def test_two_publishers_share_a_directory_and_not_a_store(
+    make: Make, transport: InMemoryTransport, tmp_path: Path
+) -> None:
+    transport.down()
+    both = [make(), make()]
+    for number, publisher in enumerate(both):
+        publisher.publish(OrderPlaced("o", number)).wait_safe(LONG)
+    assert len(files(tmp_path)) == 2
+    assert [publisher.stats().adopted for publisher in both] == [0, 0], "the other one is alive"
+    transport.up()
+    assert [settle(publisher).delivered for publisher in both] == [1, 1]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_callback_that_publishes_into_a_full_queue(make: Make, mode: str) -> None:
+    small = InMemoryTransport(queue_messages=5)
+    publisher = make(transport=small, queue_messages=5, durability=mode)
+    for n in range(50):
+        delivery = publisher.publish(OrderPlaced("outer", n))
+        delivery.add_done_callback(lambda _: publisher.publish(OrderPlaced("inner")))
+    assert at_rest(publisher, accepted=100)
+    assert settle(publisher).delivered == 100
+
+
+def test_a_keeper_that_stumbles_takes_everything_up_again(
+    make: Make,
+    transport: InMemoryTransport,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """An engine thread that dies loses nothing: the entries and the journal say what it had in hand."""
+    publisher = make(durability="write-ahead")
+    publisher.publish(OrderPlaced("first")).wait(LONG)
+    keeper = publisher._engine.keeper
+    stumbles = iter([keeper._hands, keeper._letters])
+
+    def trip(original: Callable[..., Any]) -> Callable[..., Any]:
+        def tripping(*args: Any) -> Any:
+            if next(stumbles, None) is not None:
+                raise MemoryError("a defect")
+            return original(*args)
+
+        return tripping
+
+    transport.down()
+    for n in range(50):
+        publisher.publish(OrderPlaced("o", n))
+    monkeypatch.setattr(keeper._hands, "hand_over", trip(keeper._hands.hand_over))
+    publisher.publish(OrderPlaced("o", 50))
+    assert wait_until(lambda: keeper._deaths == 1)
+    publisher.publish(OrderPlaced("o", 51))
+    assert wait_until(lambda: keeper._deaths == 2)
+    transport.up()
+    stats = settle(publisher)
+    assert (stats.delivered, stats.lost, stats.failed) == (53, 0, False)
+    assert sum("the keeper stumbled" in record.message for record in caplog.records) == 2
+    assert set(ids_of(transport).values()) <= {1, 2}
+
+
+def test_find_says_what_it_knows(make: Make, transport: InMemoryTransport) -> None:
+    publisher = make(durability="memory", store_dir=None, retry_max=1)
+    delivered = publisher.publish(OrderPlaced("o"))
+    transport.fail_always(lambda record: record.topic == "gone", "_MSG_TIMED_OUT")
+    lost = publisher.produce("gone", b"x", event_id="my own id")
+    settle(publisher)
+    transport.down()
+    waiting = publisher.publish(OrderPlaced("o"))
+    assert publisher.find(delivered.event_id).place == "delivered"
+    assert publisher.find(waiting.event_id).place == "in_flight"
+    where = publisher.find(lost.event_id)
+    assert (where.place, where.topic, bool(where)) == ("lost", "gone", True)
+    nowhere = publisher.find("nobody's")
+    assert (nowhere.place, bool(nowhere)) == ("not_found", False)
+    assert "never accepted here" in nowhere.message
+    transport.up()
+    settle(publisher)

@@ -14,7 +14,7 @@ import sys
 from examples.users_demo.asking import NoAnswer
 from examples.users_demo.brokers import BROKERS
 from examples.users_demo.children import ChildFailed
-from examples.users_demo.events import TOPICS
+from examples.users_demo.events import PAYMENTS, TOPICS
 from examples.users_demo.interrupts import Interrupted, Interrupts
 from examples.users_demo.narrator import Narrator
 from examples.users_demo.story import Options, Story
@@ -38,13 +38,19 @@ def main() -> int:
         metavar="SECONDS",
         help="the time before the outage, and again after it (default: %(default)s)",
     )
+    parser.add_argument("--no-second-act", action="store_true", help="without the killed payments program")
     arguments = parser.parse_args()
     logging.basicConfig(stream=sys.stdout, format="         %(message)s")
     interrupts = Interrupts()
     narrator = Narrator(interrupts)
-    options = Options(requests=arguments.requests, calm=arguments.calm, outage=arguments.outage)
+    options = Options(
+        requests=arguments.requests,
+        calm=arguments.calm,
+        outage=arguments.outage,
+        second_act=not arguments.no_second_act,
+    )
     try:
-        verdict = Story(options, narrator, interrupts).tell(BROKERS[arguments.broker](TOPICS))
+        verdict = Story(options, narrator, interrupts).tell(BROKERS[arguments.broker]((*TOPICS, PAYMENTS)))
     except Interrupted as interrupted:
         narrator.say(f"Ended by {interrupted}; nothing is left behind.")
         return interrupted.status

@@ -5,10 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # public, but not marked so for mypy
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+)
+
 from tidings.testing.embedded import EmbeddedBroker
 from tidings.testing.realkafka import RealKafka
 
 PARTITIONS = 4
+_PATIENCE = 30.0
 
 
 class Broker(Protocol):
@@ -32,6 +40,12 @@ class Broker(Protocol):
     def up(self) -> None:
         """Bring it back at the same address with its data."""
 
+    def refuse(self, topic: str, hand_overs: int) -> None:
+        """Refuse large records of ``topic``; the embedded broker refuses the next ``hand_overs`` records."""
+
+    def relent(self, topic: str) -> None:
+        """Take them again."""
+
 
 class Embedded:
     """librdkafka's own mock broker, in a child process: nothing to install."""
@@ -53,6 +67,12 @@ class Embedded:
 
     def up(self) -> None:
         self._broker.up()
+
+    def refuse(self, topic: str, hand_overs: int) -> None:
+        self._broker.fail("Produce", "MSG_SIZE_TOO_LARGE", times=hand_overs)
+
+    def relent(self, topic: str) -> None:
+        self._broker.clear_failures()
 
     def stop(self) -> None:
         self._broker.stop()
@@ -81,6 +101,18 @@ class Real:
 
     def up(self) -> None:
         self._kafka.start_node(1)
+
+    def refuse(self, topic: str, hand_overs: int) -> None:
+        self._limit(topic, 1_000)
+
+    def relent(self, topic: str) -> None:
+        self._limit(topic, 1_000_000)
+
+    def _limit(self, topic: str, size: int) -> None:
+        admin = AdminClient({"bootstrap.servers": self.address, "log_level": 2})
+        entry = ConfigEntry("max.message.bytes", str(size), incremental_operation=AlterConfigOpType.SET)
+        resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[entry])
+        admin.incremental_alter_configs([resource])[resource].result(_PATIENCE)
 
     def stop(self) -> None:
         self._kafka.stop()

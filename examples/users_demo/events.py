@@ -9,6 +9,8 @@ from tidings import event
 USERS = "users"
 SIGN_INS = "sign-ins"
 TOPICS = (USERS, SIGN_INS)
+PAYMENTS = "payments"
+DEAD_LETTERS = "dead-letters"
 # Events with one key keep their order within a topic: what must be read in order shares a topic.
 
 
@@ -42,3 +44,11 @@ class LoginFailed(msgspec.Struct, frozen=True):
 
     user_id: str
     reason: str
+
+
+@event("payment.taken", topic=PAYMENTS, key="payment_id")
+class PaymentTaken(msgspec.Struct, frozen=True):
+    """Money changed hands: nobody may ever lose this."""
+
+    payment_id: str
+    note: str

@@ -1,4 +1,4 @@
-"""What the client and the reader tell the demo: a line of JSON on stdout for each request and each record."""
+"""What the processes of the demo tell it: lines of JSON on stdout."""
 
 from __future__ import annotations
 
@@ -33,7 +33,34 @@ class Record(msgspec.Struct, tag="record", kw_only=True):
     event_id: str
 
 
-Fact = Answer | Record
+class Safe(msgspec.Struct, tag="safe", kw_only=True):
+    """The payments program's: from now on the process may die, and this event is not lost."""
+
+    event_id: str
+
+
+class Found(msgspec.Struct, tag="found", kw_only=True):
+    """The payments program's: what ``find`` says of one event."""
+
+    what: str
+    event_id: str
+    place: str
+    message: str
+
+
+class Books(msgspec.Struct, tag="books", kw_only=True):
+    """The payments program's: its counters at its end."""
+
+    accepted: int
+    adopted: int
+    replayed: int
+    delivered: int
+    dead_lettered: int
+    stored: int
+    lost: int
+
+
+Fact = Answer | Record | Safe | Found | Books
 
 
 def tell(fact: Fact) -> None:

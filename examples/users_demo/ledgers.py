@@ -32,6 +32,6 @@ class Ledgers:
                     self.bad.append(fact)
                 if fact.event_id is not None:
                     self.accepted[fact.event_id] += 1
-            else:
+            elif isinstance(fact, Record):
                 self.seen[fact.event_id] += 1
                 self.samples.setdefault(dict(fact.headers).get("event_type", "?"), fact)

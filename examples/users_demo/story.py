@@ -21,6 +21,7 @@ from examples.users_demo.interrupts import Interrupts
 from examples.users_demo.latencies import latency_table
 from examples.users_demo.ledgers import Ledgers
 from examples.users_demo.narrator import Narrator
+from examples.users_demo.second_act import SecondAct
 from examples.users_demo.verdict import Verdict, judge
 from tidings import Stats
 
@@ -38,6 +39,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     requests: int
     calm: float
     outage: float
+    second_act: bool = True
 
     @property
     def seconds(self) -> float:
@@ -101,11 +103,15 @@ class Story:
             self._end(service)
             # Nobody writes any more: the reader goes on to the very end, so that it misses no duplicate.
             self._end(reader, signal.SIGINT)
+            second = SecondAct(broker, Path(scratch), self._narrator, self._interrupts)
+            if options.second_act:
+                second.play()
 
         verdict = judge(
             terms, self._ledgers.answers, self._ledgers.accepted, self._ledgers.seen, options.requests
         )
         self._narrator.show(f"{latency_table(self._ledgers.answers, down, up)}\n\n{verdict.table()}")
+        verdict.problems.extend(second.problems)
         return verdict
 
     # -- beginning

@@ -22,7 +22,7 @@ from tidings.testing.errors import RealKafkaUnavailable
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 60.0
-SHORT = ("--requests=400", "--calm=1.5", "--outage=3")
+SHORT = ("--requests=400", "--calm=1.5", "--outage=3", "--no-second-act")
 
 
 class Demo:
@@ -132,6 +132,19 @@ def test_every_accepted_event_arrives(start: Callable[..., Demo], scratch: Path)
     assert table["delivered"] == table["seen by the consumer"] == "400"
     assert {table[term] for term in ("lost", "dead-lettered", "stored", "in flight", "missing")} == {"0"}
     assert "correlation_id: caller" in demo.output
+    assert not left_behind(demo)
+    assert not list(scratch.iterdir())
+
+
+def test_the_second_act_loses_nothing_to_a_kill_and_replays_a_letter(
+    start: Callable[..., Demo], scratch: Path
+) -> None:
+    demo = start("--broker", "embedded", "--requests=50", "--calm=0.5", "--outage=1")
+
+    assert demo.status() == 0, demo.output
+    _, _, answers = demo.output.partition("WHERE IS EVENT X?")
+    places = [line[38:].split()[0] for line in answers.splitlines()[1:6]]
+    assert places == ["stored", "delivered", "dead_lettered", "not_found", "delivered"]
     assert not left_behind(demo)
     assert not list(scratch.iterdir())
 

@@ -57,7 +57,7 @@ def _event_of(con: sqlite3.Connection, event_id: bytes, deadline: float) -> Foun
         if event_id in frames:  # the id stands in its frame as it is: most groups are passed over at once
             owed = _owed(after, one, frames, two, event_id)
             if owed is not None:
-                return FoundInStore(owed.topic, owed.reason, owed.attempts)
+                return FoundInStore(owed.topic, owed.reason, owed.attempts, seq=owed.seq)
         if time.monotonic() > deadline:
             raise TimeoutError(f"the store was searched up to row {after} only")
     return None

@@ -80,3 +80,5 @@ class FoundInStore(msgspec.Struct, frozen=True):
     reason: str
     attempts: int = 0
     letter_id: str | None = None
+    seq: int = 0
+    """The event's number in the journal; 0 for a letter."""

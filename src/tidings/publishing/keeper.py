@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 from tidings.kafka.outcomes import answered
 from tidings.letters.errors import JournalError
 from tidings.publishing.alone import Ended, Kind
+from tidings.publishing.backlog import Shelf
 from tidings.publishing.desk import TICK, Desk
 from tidings.publishing.entry import Delivery, Pair
 from tidings.publishing.hands import BATCH, Hands
@@ -123,6 +124,11 @@ class Keeper:
         self._stopping = True
         self.wake()
         return self._thread.join(timeout)
+
+    def still_owes(self, shelf: Shelf, seq: int) -> bool:
+        """Is the row not over yet? On the keeper's thread. What is over stays on disk for a while."""
+        self.writer.sort_forgotten()
+        return seq not in shelf.removals and shelf.journal.get(seq) is not None
 
     @property
     def is_at_work(self) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from datetime import datetime
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tidings.errors import DecodeError
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from tidings.kafka.search import Found
     from tidings.publishing.engine import Engine
     from tidings.settings import Settings
+
+_PATIENCE = 30.0
 
 
 class Search:
@@ -35,8 +39,7 @@ class Search:
 
     def run(self, topics: Iterable[str]) -> Whereabouts:
         """The nearest place first. An event that is in Kafka and was a letter once is delivered."""
-        here = self._in_flight() or self._in_stores()
-        if here is not None:
+        if here := self._in_flight() or self._in_stores():
             return here
         letter: Whereabouts | None = None
         for topic in topics:
@@ -87,10 +90,18 @@ class Search:
                     reason=found.reason,
                     letter_id=found.letter_id,
                 )
-            return self._at(
-                "stored", f"It waits in the store {path.name}.", found.topic, reason=found.reason or None
-            )
+            if self._is_owed(path, found.seq):
+                reason = found.reason or None
+                return self._at("stored", f"It waits in the store {path.name}.", found.topic, reason=reason)
         return None
+
+    def _is_owed(self, path: Path, seq: int) -> bool:
+        """What is over stays on disk until its group is written anew; the owner of the file knows."""
+        keeper = self._engine.keeper
+        for shelf in keeper.desk.shelves:
+            if shelf.journal.path == path and keeper.is_at_work:
+                return keeper.ask(partial(keeper.still_owes, shelf, seq), _PATIENCE)
+        return True
 
     def _in_kafka(self, topic: str) -> Found | None:
         left = self._deadline - time.monotonic()

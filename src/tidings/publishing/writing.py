@@ -126,7 +126,7 @@ class Writer:
         self, now: float, shelves: Iterable[Shelf]
     ) -> tuple[list[Delivery], list[tuple[Delivery, LetterRow]]]:
         """Write everything; the entries and letters that are on disk now. Empty lists when it failed."""
-        self._sort_forgotten()
+        self.sort_forgotten()
         for shelf in shelves:
             if shelf is not self.shelf and shelf.owes:
                 try:
@@ -165,7 +165,8 @@ class Writer:
         self._adds, self._added, self._letters = [], [], []
         return letters
 
-    def _sort_forgotten(self) -> None:
+    def sort_forgotten(self) -> None:
+        """Note for each journal which of its rows are over."""
         while self._forgotten:
             entry = self._forgotten.popleft()
             if entry.shelf is not None:

@@ -5,7 +5,7 @@ BIN := .venv/bin
 BROKER ?= embedded
 PYTEST := $(BIN)/python -m pytest
 
-.PHONY: setup demo test test-kafka test-cluster test-faults chaos bench lint docs constraints clean
+.PHONY: setup demo test test-kafka test-cluster test-cluster-brief chaos bench lint docs constraints clean
 
 setup: .venv/.ready
 
@@ -30,11 +30,11 @@ test-kafka: setup
 
 # Outages, on three real brokers, and the long runs.
 test-cluster: setup
-	$(PYTEST) tests/cluster --ignore-glob '*/test_faults_*'
-
-# The rows of faults, each a test; they take about half an hour.
-test-faults: setup
 	$(PYTEST) tests/cluster
+
+# Of these what takes two minutes: without the rows of faults, which take twenty (2 cores).
+test-cluster-brief: setup
+	$(PYTEST) tests/cluster --ignore-glob '*/test_faults_*'
 
 # A random schedule of faults, the program killed and restarted too; one line of JSON: docs/reliability.md.
 SEED ?= 1

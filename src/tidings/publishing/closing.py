@@ -17,6 +17,7 @@ _HAND_OVER = 1.0
 _PURGE = 1.0
 _JOIN = 0.5
 _SECURE = 0.5
+_BEYOND = 2.5
 _NAP = 0.002
 
 
@@ -106,7 +107,8 @@ class Closer:
             self._stopped = True
             if not pump.stop(_JOIN):
                 engine.logger.warning("the poll thread did not end in time; it is left behind")
-            if not engine.keeper.stop(_JOIN):
+            # A full queue is 100,000 rows to write: what is left of the 3 s is the keeper's.
+            if not engine.keeper.stop(max(_JOIN, started + timeout + _BEYOND - time.monotonic())):
                 engine.logger.warning("the keeper did not end in time; it is left behind")
         for entry in engine.ledger.open_entries():
             engine.abandon(entry)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
 from confluent_kafka import KafkaException
@@ -15,13 +16,13 @@ _POLL = 0.05  # seconds
 _REQUEST_TIMEOUT = 30.0
 
 
-class KafkaTopics:
+class KafkaTopics(ABC):
     """What RealKafka and ExistingKafka share: an address, and topics that can be made and deleted."""
 
     @property
+    @abstractmethod
     def bootstrap_servers(self) -> str:
         """``host:port`` of every node, separated by commas; plaintext."""
-        raise NotImplementedError
 
     def create_topic(
         self,

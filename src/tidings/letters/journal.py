@@ -272,10 +272,6 @@ class Journal:
         finally:
             self._lock.release()
 
-    def leak(self) -> object:
-        """For a forked child: what it must keep and never close or free. Nothing is touched."""
-        return self, self._con, self._lock
-
     def _reading(self, read: Callable[[Reader], T]) -> T:
         def once() -> T:
             reader = Reader(self._con, self._groups, self._books, self._checked)

@@ -1,4 +1,4 @@
-"""Errors that end librdkafka's idempotent producer, by the embedded broker: a new client delivers the rest."""
+"""Errors that end librdkafka's idempotent producer, by the embedded broker: a new client goes on."""
 
 from __future__ import annotations
 

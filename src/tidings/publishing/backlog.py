@@ -50,6 +50,8 @@ class Line:
         self._held = held
         self._cursor = 0
         self._skipped: int | None = None
+        self._behind: set[int] = set()
+        """Buckets with rows that were skipped: what comes after those must not overtake them."""
         self._resume_at = 0.0
 
     def back(self, seq: int) -> None:
@@ -77,21 +79,23 @@ class Line:
         call stopped."""
         if self._skipped is not None and now >= self._resume_at:
             self._cursor, self._skipped = min(self._cursor, self._skipped - 1), None
+            self._behind.clear()
         started = clock()
         while rows := journal.read(topic, self._cursor, _READ):
             for row in rows:
                 if row.seq not in self._held:
                     bucket = bucket_of(row.key)
                     doubt = self.doubts.get(bucket)
-                    if bucket in blocked or (
-                        doubt is not None and (doubt.probe is not None or now < doubt.resume_at)
-                    ):
-                        self._skip(row.seq, now, clock() - started)
+                    in_doubt = doubt is not None and (doubt.probe is not None or now < doubt.resume_at)
+                    if in_doubt or bucket in blocked or bucket in self._behind:
+                        self._skip(row.seq, bucket, now, clock() - started)
                     else:
                         yield row, doubt
                 self._cursor = max(self._cursor, row.seq)
 
-    def _skip(self, seq: int, now: float, took: float) -> None:
+    def _skip(self, seq: int, bucket: int | None, now: float, took: float) -> None:
+        if bucket is not None:
+            self._behind.add(bucket)
         self._skipped = seq if self._skipped is None else min(seq, self._skipped)
         self._resume_at = now + max(_SHORTEST_PAUSE, min(_PAUSE * took, _LONGEST_PAUSE))
 

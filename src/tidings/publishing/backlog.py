@@ -80,7 +80,7 @@ class Line:
         if self._skipped is not None and now >= self._resume_at:
             self._cursor, self._skipped = min(self._cursor, self._skipped - 1), None
             self._behind.clear()
-        started = clock()
+        is_rescan, started = self._skipped is None, clock()
         while rows := journal.read(topic, self._cursor, _READ):
             for row in rows:
                 if row.seq not in self._held:
@@ -88,16 +88,18 @@ class Line:
                     doubt = self.doubts.get(bucket)
                     in_doubt = doubt is not None and (doubt.probe is not None or now < doubt.resume_at)
                     if in_doubt or bucket in blocked or bucket in self._behind:
-                        self._skip(row.seq, bucket, now, clock() - started)
+                        self._skip(row.seq, bucket)
+                        if is_rescan:  # later arrivals must not put it off
+                            took = _PAUSE * (clock() - started)
+                            self._resume_at = now + max(_SHORTEST_PAUSE, min(took, _LONGEST_PAUSE))
                     else:
                         yield row, doubt
                 self._cursor = max(self._cursor, row.seq)
 
-    def _skip(self, seq: int, bucket: int | None, now: float, took: float) -> None:
+    def _skip(self, seq: int, bucket: int | None) -> None:
         if bucket is not None:
             self._behind.add(bucket)
         self._skipped = seq if self._skipped is None else min(seq, self._skipped)
-        self._resume_at = now + max(_SHORTEST_PAUSE, min(_PAUSE * took, _LONGEST_PAUSE))
 
 
 class Shelf:

@@ -15,8 +15,10 @@ from tidings.publishing.entry import Attempt, Delivery, Pair
 from tidings.publishing.gate import bucket_of
 from tidings.states import State
 
-BATCH = 5000
-"""The most events that one turn of the keeper takes from anywhere."""
+BATCH = 6000
+"""The most events that one turn of the keeper takes from anywhere: whole pages of the journal."""
+_LEND = 256
+"""After so many hand-overs the keeper lends the pump a hand, as publishers do (see pump.py)."""
 
 
 class Hands:
@@ -28,6 +30,7 @@ class Hands:
         self.suspects = 0
         """Entries that are examined alone."""
         self._desk = desk
+        self._handed = 0
         self._again: list[tuple[float, int, Delivery]] = []
         self._order = itertools.count()
 
@@ -198,4 +201,7 @@ class Hands:
         else:
             engine.gate.lower_bucket(entry)
         self.retried += again
+        self._handed += 1
+        if self._handed % _LEND == 0 and engine.pump is not None:
+            engine.pump.lend()
         return True

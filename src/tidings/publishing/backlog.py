@@ -17,6 +17,8 @@ from tidings.publishing.gate import bucket_of
 
 _READ = 2000
 """Rows asked of the journal at a time: as many as one of its groups holds."""
+_SCAN = 20_000
+"""Numbers of rows that one call goes through: the keeper's other work must not wait for a long backlog."""
 _PAUSE = 10
 """A scan that had to leave rows behind is repeated after ten times the time it took, and a second at most
 before that: rows that cannot go yet must not be read over and over."""
@@ -75,13 +77,14 @@ class Line:
     def rows(
         self, journal: Journal, topic: str, blocked: Container[int], now: float, clock: Callable[[], float]
     ) -> Iterator[tuple[Owed, Doubt | None]]:
-        """The rows that may go now, in order, each with the doubt it is the probe of; goes on where the last
-        call stopped."""
+        """Rows that may go now, in order, each with the doubt it is the probe of; goes on where the last call
+        stopped."""
         if self._skipped is not None and now >= self._resume_at:
             self._cursor, self._skipped = min(self._cursor, self._skipped - 1), None
             self._behind.clear()
         is_rescan, started = self._skipped is None, clock()
-        while rows := journal.read(topic, self._cursor, _READ):
+        end = self._cursor + _SCAN
+        while self._cursor < end and (rows := journal.read(topic, self._cursor, _READ)):
             for row in rows:
                 if row.seq not in self._held:
                     bucket = bucket_of(row.key)

@@ -45,6 +45,7 @@ chaos: setup
 
 bench: setup
 	$(BIN)/python -m benchmarks.publish
+	$(BIN)/python -m benchmarks.store
 
 lint: setup
 	$(BIN)/ruff check .

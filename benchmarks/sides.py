@@ -80,11 +80,11 @@ def tidings_produce(brokers: str, count: int) -> float:
     return rate
 
 
-def tidings_publish(brokers: str, count: int) -> float:
+def tidings_publish(brokers: str, count: int, **settings: Any) -> float:
     """tidings.publish() of typed events: made, checked, encoded, enveloped and accounted for in the clock."""
     from tidings import Publisher
 
-    with Publisher(brokers=brokers, service="bench", max_block=30) as publisher:
+    with Publisher(brokers=brokers, service="bench", max_block=30, **settings) as publisher:
         publisher.publish(typed(0, datetime.now(UTC))).wait(30)
         publish, now = publisher.publish, datetime.now(UTC)
         started = clock()

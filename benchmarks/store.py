@@ -23,7 +23,7 @@ from typing import Any
 
 from benchmarks.corpus import clock, encoded, typed
 from benchmarks.memory import peak, resident
-from benchmarks.sides import TOPIC
+from benchmarks.sides import TOPIC, tidings_publish
 from tidings.letters import place
 from tidings.letters.journal import Journal
 from tidings.letters.owed import Owed
@@ -82,24 +82,8 @@ def _child(name: str, brokers: str, directory: Path, options: argparse.Namespace
         return lone(brokers, directory)
     if name == "drain":
         return drain(brokers, directory, options.events)
-    return rate(name, brokers, directory, options.events)
-
-
-def rate(mode: str, brokers: str, directory: Path, count: int) -> float:
-    """Typed events a second from publish() to the last acknowledgement, and nothing left on disk."""
-    from tidings import Publisher
-
-    store: dict[str, Any] = {} if mode == "memory" else {"store_dir": directory}
-    with Publisher(brokers=brokers, service="bench", durability=mode, max_block=60, **store) as publisher:
-        publisher.publish(typed(0, datetime.now(UTC))).wait(30)
-        publish, now = publisher.publish, datetime.now(UTC)
-        started = clock()
-        for index in range(count):
-            publish(typed(index, now))
-        publisher.flush()
-        found = count / (clock() - started)
-        assert publisher.stats().delivered == count + 1
-    return found
+    store: dict[str, Any] = {} if name == "memory" else {"store_dir": directory}
+    return tidings_publish(brokers, options.events, durability=name, **store)
 
 
 def lone(brokers: str, directory: Path) -> str:

@@ -16,7 +16,7 @@ import msgspec
 from tidings.letters.owed import LetterRow
 from tidings.publishing.backlog import Shelf
 from tidings.publishing.entry import Delivery, Pair
-from tidings.publishing.transport import Fault, Record, Transport
+from tidings.publishing.transport import Fault, Record, Transport, words_of
 
 WINDOW = 100
 """The most records under way at a time."""
@@ -42,14 +42,6 @@ class Errand(msgspec.Struct, eq=False):
     """Where the letter's row is; None for one in memory."""
     answers: int = 0
     resends: int = 0
-
-    @property
-    def topic(self) -> str:
-        """Where it goes."""
-        if self.letter is not None:
-            return self.letter.topic
-        assert self.entry is not None
-        return self.entry.topic
 
 
 class Ended(msgspec.Struct):
@@ -95,10 +87,6 @@ class CarefulLane:
         self._order = itertools.count()
         self._out = 0
         self._ended: list[Ended] = []
-
-    def __len__(self) -> int:
-        """Errands that are due some time, and those under way."""
-        return len(self._due) + self._out
 
     @property
     def owes(self) -> bool:
@@ -152,13 +140,7 @@ class CarefulLane:
         except Exception as error:
             transport = self._transport
             fault = transport.refusal(error) if transport is not None else None
-            self.report(
-                Ended(
-                    errand,
-                    fault.name() if fault is not None else "UNKNOWN",
-                    fault.str() if fault is not None else repr(error),
-                )
-            )
+            self.report(Ended(errand, *words_of(fault, error)))
 
     def _produce(self, transport: Transport, errand: Errand) -> None:
         report = _Report(self, errand)

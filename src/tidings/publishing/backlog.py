@@ -37,7 +37,6 @@ class Try(msgspec.Struct):
 class Doubt(msgspec.Struct):
     """A bucket whose event failed: one event of it is tried at a time, until one gets through."""
 
-    times: int = 0
     resume_at: float = 0.0
     probe: Delivery | None = None
 
@@ -60,13 +59,11 @@ class Line:
         """The row waits again: look at it once more."""
         self._cursor = min(self._cursor, seq - 1)
 
-    def doubt(self, bucket: int | None, resume_at: float) -> Doubt:
+    def doubt(self, bucket: int | None, resume_at: float) -> None:
         """An event of the bucket failed: be careful with it from ``resume_at`` on."""
         doubt = self.doubts.setdefault(bucket, Doubt())
-        doubt.times += 1
         doubt.resume_at = resume_at
         doubt.probe = None
-        return doubt
 
     def clear_doubts(self) -> None:
         """Forget the doubts whose probe got through, and look again at what was left behind."""
@@ -149,6 +146,11 @@ class Shelf:
         """The row waits again, and is to be looked at once more."""
         self.release(seq)
         self.line(topic).back(seq)
+
+    def last_error(self, row: Owed) -> str:
+        """Kafka's name of the row's last error, in this process or before; empty without one."""
+        tried = self.tries.get(row.seq)
+        return tried.kafka_error if tried else row.reason
 
     def waiting(self, topic: str) -> int:
         """How many rows of the topic wait."""

@@ -14,12 +14,12 @@ from tidings.publishing.entry import Delivery, Undelivered
 from tidings.publishing.gate import bucket_of
 from tidings.publishing.housing import Housing
 from tidings.publishing.mind import Mind, Policy
+from tidings.publishing.transport import Transport, words_of
 from tidings.publishing.writing import Writer
 from tidings.states import State
 
 if TYPE_CHECKING:
     from tidings.publishing.engine import Engine
-    from tidings.publishing.transport import Fault, Transport
     from tidings.settings import Settings
 
 TICK = 0.25
@@ -56,6 +56,7 @@ class Desk:
     def start_lane_afresh(self) -> None:
         """Leave the careful client with all it has; reports of it go nowhere."""
         self.lane, old = self._new_lane(), self.lane
+        self.lane.retried = old.retried
         old.close()
 
     def _new_lane(self) -> CarefulLane:
@@ -106,8 +107,3 @@ class Desk:
         if entry.state is State.ACCEPTED:
             entry.state = State.STORED
             self.engine.waking.wake(entry)
-
-
-def words_of(fault: Fault | None, error: Exception) -> tuple[str, str]:
-    """Kafka's name of an error and its words, also where it is none of Kafka's."""
-    return ("UNKNOWN", repr(error)) if fault is None else (fault.name(), fault.str())

@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -161,7 +161,7 @@ class Engine:
         transport = self.transport
         if transport is not None and not self.closed and self.failure is None:
             self.produce = transport.produce if self.gate.is_clear else self._produce_gated
-        if self.closed:
+        if self.closed:  # asked again: shut() on another thread may have come in between
             self.produce = self._refuse_closed
         elif self.failure is not None:
             self.produce = self._refuse_failed
@@ -196,24 +196,14 @@ class Engine:
         self.route()
         self.keeper.wake()
 
-    def _start_and_produce(
-        self,
-        topic: str,
-        value: bytes | None,
-        key: bytes | None,
-        partition: int,
-        entry: Delivery,
-        unused: None,
-        timestamp: int,
-        headers: list[Pair],
-    ) -> None:
+    def _start_and_produce(self, *record: Any) -> None:
         try:
             self.start()
         except (PublishError, TimeoutError):  # a TimeoutError is a signal handler's, as a rule
             raise
         except Exception as error:
             raise PublisherFailed(f"The Kafka client cannot be made: {error}") from error
-        self.produce(topic, value, key, partition, entry, unused, timestamp, headers)
+        self.produce(*record)
 
     # -- reports
 

@@ -14,7 +14,6 @@ from tidings.publishing.entry import Delivery, Pair
 from tidings.publishing.threads import native_rlock
 
 _BUCKETS = 1024
-Produce = Callable[..., None]
 
 
 def bucket_of(key: bytes | None) -> int | None:

@@ -125,8 +125,7 @@ class Hands:
         return most > 0 and room == 0
 
     def _drain(self, shelf: Shelf, row: Owed, doubt: Doubt | None) -> bool:
-        tried = shelf.tries.get(row.seq)
-        last = tried.kafka_error if tried else row.reason
+        last = shelf.last_error(row)
         if last and classify(last) is Outcome.SUSPECT:
             if self.suspects >= MOST_SUSPECTS:
                 shelf.line(row.topic).back(row.seq)

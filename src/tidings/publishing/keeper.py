@@ -196,8 +196,7 @@ class Keeper:
         if self._doom:
             doom, self._doom = self._doom, ""
             desk.mind.doomed(doom)
-        while self._asked:
-            self._asked.popleft()()
+        self._answer()
         failures = self._failures()
         for ended in desk.lane.serve(now, send=not desk.resting):
             failures += self._errand_ended(ended)
@@ -216,6 +215,10 @@ class Keeper:
             self._letters.post()
         self._update_gate()
         return drained or bool(self.inbox or gate.intake or self._asked)
+
+    def _answer(self) -> None:
+        while self._asked:
+            self._asked.popleft()()
 
     def _advance(self) -> float:
         """A machine that was suspended is not an outage (ENGINE R13)."""
@@ -420,8 +423,7 @@ class Keeper:
     def _last_turn(self) -> None:
         desk = self.desk
         self._advance()
-        while self._asked:
-            self._asked.popleft()()
+        self._answer()
         for ended in desk.lane.close():
             self._errand_ended(ended)
         self._failures()

@@ -74,11 +74,11 @@ class Letterbox:
     def _letters(self, after: int, limit: int, *, claim: bool) -> list[BoxedLetter]:
         found: list[BoxedLetter] = []
         for shelf in self._desk.shelves:
-            base = shelf.number << _ROWS
+            base, posted = shelf.number << _ROWS, shelf.letters_out - shelf.letters_claimed
             row = max(after - base, 0)
             while len(found) < limit and (page := shelf.journal.letters(row, limit, parked=self._parked)):
                 row = page[-1].row
-                free = [each for each in page if each.row not in shelf.letters_out - shelf.letters_claimed]
+                free = [each for each in page if each.row not in posted]
                 for letter in free[: limit - len(found)]:
                     found.append(BoxedLetter(base + letter.row, letter.key, letter.value))
                     if claim:

@@ -38,10 +38,12 @@ class Lettering:
         self._hands = hands
 
     def start_afresh(self) -> None:
-        """Forget what is on its way: rows are still there, and entries in memory are sent again."""
+        """Forget what is on its way: rows are still there, and entries in memory are sent again.
+
+        What a replay has stays the replay's."""
         self.in_memory = 0
         for shelf in self._desk.shelves:
-            shelf.letters_out.clear()
+            shelf.letters_out &= shelf.letters_claimed
 
     def write(self, entry: Delivery) -> None:
         """This event will not be delivered as it is: write its letter."""
@@ -149,10 +151,8 @@ class Lettering:
 
     def _last_error(self, shelf: Shelf, row: Owed) -> str:
         """Why it failed last; why its topic takes nothing, if it was never sent."""
-        tried = shelf.tries.get(row.seq)
-        last = tried.kafka_error if tried else row.reason
         breaker = self._desk.mind.breakers.get(row.topic, SILENT)
-        return last or ("_MSG_TIMED_OUT" if breaker == SILENT else breaker)
+        return shelf.last_error(row) or ("_MSG_TIMED_OUT" if breaker == SILENT else breaker)
 
     def _park(self, errand: Errand, shelf: Shelf | None, ended: Ended) -> bool:
         desk, letter = self._desk, errand.letter

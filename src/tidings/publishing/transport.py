@@ -31,6 +31,11 @@ Report = Callable[[Fault | None, Record], None]
 """Called once for every record that ``produce`` took, from inside ``poll``."""
 
 
+def words_of(fault: Fault | None, error: Exception) -> tuple[str, str]:
+    """Kafka's name of an error and its words, also where it is none of Kafka's."""
+    return ("UNKNOWN", repr(error)) if fault is None else (fault.name(), fault.str())
+
+
 class Transport(Protocol):
     """Carries records and reports on each of them exactly once.
 

@@ -35,10 +35,11 @@ class Watch:
         self.blocked = {}
         copy_after = 0.0 if copy_all else self._copy_after
         concerned = self._store_after if desk.housing is not None else desk.mind.patience
+        youngest = 0.0 if desk.mind.is_watching else min(copy_after, concerned)
         missing: list[Delivery] = []
         for entry in entries:
             age = desk.now - entry.born
-            if age < min(copy_after, concerned) and not desk.mind.is_watching:
+            if age < youngest:
                 break  # in the order they came, those of the store behind them: the rest is younger
             if entry.ended:
                 continue

@@ -32,6 +32,7 @@ class Search:
         self._engine = engine
         self._settings = settings
         self._event_id = event_id
+        self._at = partial(Whereabouts, event_id=event_id)
         self._id_bytes = event_id.encode()
         self._since = since
         self._deadline = time.monotonic() + timeout
@@ -45,9 +46,9 @@ class Search:
         for topic in topics:
             if found := self._in_kafka(topic):
                 return self._at(
-                    "delivered",
-                    f"Kafka has it: {topic}, partition {found.partition}, offset {found.offset}.",
-                    topic,
+                    place="delivered",
+                    message=f"Kafka has it: {topic}, partition {found.partition}, offset {found.offset}.",
+                    topic=topic,
                     partition=found.partition,
                     offset=found.offset,
                 )
@@ -63,9 +64,14 @@ class Search:
             reason = None if entry.why is None else f"{entry.why.kafka_error}: {entry.why.reason}"
             if entry.waiting and entry.on_disk:
                 return self._at(
-                    "stored", "It waits in the store of this process.", entry.topic, reason=reason
+                    place="stored",
+                    message="It waits in the store of this process.",
+                    topic=entry.topic,
+                    reason=reason,
                 )
-            return self._at("in_flight", "It is on its way to Kafka.", entry.topic, reason=reason)
+            return self._at(
+                place="in_flight", message="It is on its way to Kafka.", topic=entry.topic, reason=reason
+            )
         return None
 
     def _in_stores(self) -> Whereabouts | None:
@@ -84,15 +90,20 @@ class Search:
                 continue
             if found.letter_id is not None:
                 return self._at(
-                    "dead_lettered",
-                    f"Its letter waits in the store {path.name}: {found.reason}.",
-                    found.topic,
+                    place="dead_lettered",
+                    message=f"Its letter waits in the store {path.name}: {found.reason}.",
+                    topic=found.topic,
                     reason=found.reason,
                     letter_id=found.letter_id,
                 )
             if self._is_owed(path, found.seq):
                 reason = found.reason or None
-                return self._at("stored", f"It waits in the store {path.name}.", found.topic, reason=reason)
+                return self._at(
+                    place="stored",
+                    message=f"It waits in the store {path.name}.",
+                    topic=found.topic,
+                    reason=reason,
+                )
         return None
 
     def _is_owed(self, path: Path, seq: int) -> bool:
@@ -118,11 +129,11 @@ class Search:
         try:
             letter = DeadLetter.decode(found.value)
         except DecodeError as error:
-            return self._at("dead_lettered", f"Its letter is at {place}. {error}", topic)
+            return self._at(place="dead_lettered", message=f"Its letter is at {place}. {error}", topic=topic)
         return self._at(
-            "dead_lettered",
-            f"Its letter is at {place}: {letter.failure_reason}.",
-            letter.topic,
+            place="dead_lettered",
+            message=f"Its letter is at {place}: {letter.failure_reason}.",
+            topic=letter.topic,
             reason=letter.error_code,
             letter_id=letter.letter_id,
         )
@@ -132,32 +143,11 @@ class Search:
         if lost is None:
             return None
         topic, reason = lost
-        return self._at("lost", f"It is gone: {reason}.", topic, reason=reason)
+        return self._at(place="lost", message=f"It is gone: {reason}.", topic=topic, reason=reason)
 
     def _nowhere(self) -> Whereabouts:
         unasked = f" Not asked: {'; '.join(self._unasked)}." if self._unasked else ""
         return self._at(
-            "not_found", f"It was never accepted here, or has expired; the two look the same.{unasked}", None
-        )
-
-    def _at(
-        self,
-        place: str,
-        message: str,
-        topic: str | None,
-        *,
-        partition: int = -1,
-        offset: int = -1,
-        reason: str | None = None,
-        letter_id: str | None = None,
-    ) -> Whereabouts:
-        return Whereabouts(
-            event_id=self._event_id,
-            place=place,
-            message=message,
-            topic=topic,
-            partition=partition,
-            offset=offset,
-            reason=reason,
-            letter_id=letter_id,
+            place="not_found",
+            message=f"It was never accepted here, or has expired; the two look the same.{unasked}",
         )

@@ -96,11 +96,6 @@ class Writer:
         """True when something can be written."""
         return self.shelf is not None and self.failure is None
 
-    @property
-    def owes(self) -> bool:
-        """True when there is something to commit."""
-        return bool(self._adds or self._letters or self._forgotten)
-
     def refusal(self) -> StoreUnavailable:
         """What a caller is told while nothing can be written."""
         return StoreUnavailable(f"The store cannot be written: {self.failure or 'it is not open yet'}.")

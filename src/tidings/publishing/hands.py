@@ -15,8 +15,8 @@ from tidings.publishing.entry import Attempt, Delivery, Pair
 from tidings.publishing.gate import bucket_of
 from tidings.states import State
 
-BATCH = 6000
-"""The most events that one turn of the keeper takes from anywhere: whole pages of the journal."""
+_BATCH = 6000
+"""The most events that one turn of the keeper takes from the store: whole pages of the journal."""
 _LEND = 256
 """After so many hand-overs the keeper lends the pump a hand, as publishers do (see pump.py)."""
 
@@ -66,10 +66,11 @@ class Hands:
             for topic in {entry.topic for entry, _ in fresh}
             if desk.resting or desk.mind.is_open(topic) or any(shelf.waiting(topic) for shelf in desk.shelves)
         }
+        gate = desk.engine.gate
         for entry, headers in fresh:
             if entry.ended:
                 continue
-            if bucket_of(entry.key) in desk.engine.gate.blocked(entry.topic):
+            if (blocked := gate.blocked(entry.topic)) and bucket_of(entry.key) in blocked:
                 desk.shelve(entry, None)
             elif entry.topic in closed or not self._hand(entry, headers):
                 closed.add(entry.topic)
@@ -108,7 +109,7 @@ class Hands:
         transport = desk.engine.transport
         if transport is None or desk.engine.gate.rebuilding:
             return False
-        room = most = min(BATCH, desk.settings.queue_messages - len(transport))
+        room = most = min(_BATCH, desk.settings.queue_messages - len(transport))
         for shelf in desk.shelves:
             for topic in list(shelf.journal.topics()):
                 if room <= 0 or desk.mind.is_open(topic) or not shelf.waiting(topic):
@@ -198,7 +199,8 @@ class Hands:
                 entry.waiting = True
                 return False
         else:
-            engine.gate.lower_bucket(entry)
+            if entry.counted:
+                engine.gate.lower_bucket(entry)
         self.retried += again
         self._handed += 1
         if self._handed % _LEND == 0 and engine.pump is not None:

@@ -14,7 +14,7 @@ from tidings.publishing.alone import Ended, Kind
 from tidings.publishing.backlog import Shelf
 from tidings.publishing.desk import TICK, Desk
 from tidings.publishing.entry import Delivery, Pair
-from tidings.publishing.hands import BATCH, Hands
+from tidings.publishing.hands import Hands
 from tidings.publishing.housing import Housing
 from tidings.publishing.lettering import Lettering
 from tidings.publishing.mind import Action, BreakerChanged, Decision, Do, Failure, Look, Probe
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _SOON = 0.005
 _LAST_DEATH = 3
-_EVERYTHING = 1 << 30
 
 
 class Keeper:
@@ -206,7 +205,7 @@ class Keeper:
         if rebuilds != self._rebuilds:
             self._rebuilds = rebuilds
             desk.mind.rebuilt()
-        self._fresh += gate.empty(BATCH)
+        self._fresh += gate.empty()
         self._write()
         drained = False
         if not desk.resting:
@@ -359,7 +358,8 @@ class Keeper:
                 if not entry.ended:
                     desk.shelve(entry, due)
             for entry in added:
-                self._engine.waking.wake_safe(entry)
+                if entry._safe_waiters is not None:
+                    self._engine.waking.wake_safe(entry)
                 if not entry.waiting and desk.now - entry.born >= self._settings.store_after:
                     desk.settle_stored(entry)
             self._hands.hand_over(fresh)
@@ -427,7 +427,7 @@ class Keeper:
         for ended in desk.lane.close():
             self._errand_ended(ended)
         self._failures()
-        self._engine.gate.empty(_EVERYTHING)
+        self._engine.gate.empty()
         entries = self._engine.ledger.open_entries()
         if self.housing is None:
             return

@@ -31,6 +31,7 @@ from tidings.errors import (
 )
 from tidings.events.correlation import correlation, current_correlation_id
 from tidings.events.declare import Registry, event
+from tidings.events.envelope import Envelope
 from tidings.publishing.batch import Batch
 from tidings.publishing.contracts import MessageSender, Sender
 from tidings.publishing.entry import Delivery
@@ -38,6 +39,9 @@ from tidings.publishing.publisher import Publisher
 from tidings.states import CloseReport, Health, HealthStatus, Receipt, State, Stats, Whereabouts
 
 if TYPE_CHECKING:
+    from tidings.events.builder import EventBuilder
+    from tidings.events.decoding import decode
+    from tidings.events.privacy import Personal, Secret
     from tidings.kafka.dead_letters import DeadLetterTopic
     from tidings.letters.letter import DeadLetter
     from tidings.letters.replay import Replay
@@ -56,6 +60,8 @@ __all__ = [
     "DecodeError",
     "Delivery",
     "DeliveryError",
+    "Envelope",
+    "EventBuilder",
     "EventTooLarge",
     "HandlerError",
     "Health",
@@ -63,6 +69,7 @@ __all__ = [
     "InvalidEvent",
     "InvalidTopic",
     "MessageSender",
+    "Personal",
     "PublishError",
     "Publisher",
     "PublisherClosed",
@@ -72,6 +79,7 @@ __all__ = [
     "Receipt",
     "Registry",
     "Replay",
+    "Secret",
     "Sender",
     "Settings",
     "State",
@@ -83,6 +91,7 @@ __all__ = [
     "close_on_signals",
     "correlation",
     "current_correlation_id",
+    "decode",
     "event",
     "lifespan",
 ]
@@ -93,9 +102,13 @@ logging.getLogger("tidings").addHandler(logging.NullHandler())
 _LATER = {
     "DeadLetter": "tidings.letters.letter",
     "DeadLetterTopic": "tidings.kafka.dead_letters",
+    "EventBuilder": "tidings.events.builder",
+    "Personal": "tidings.events.privacy",
     "Replay": "tidings.letters.replay",
+    "Secret": "tidings.events.privacy",
     "Settings": "tidings.settings",
     "close_on_signals": "tidings.stopping",
+    "decode": "tidings.events.decoding",
     "lifespan": "tidings.stopping",
 }
 """Imported when asked for: pydantic-settings costs 160 ms, confluent_kafka 60, and few need the rest."""

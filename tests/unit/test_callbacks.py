@@ -88,7 +88,7 @@ def test_a_callback_that_raises_anything_is_logged_and_harms_no_other(
             delivery.add_done_callback(raising(error))
         delivery.add_done_callback(_noting(called))
         assert wait_until(lambda: len(called) == 1)
-    logged = [record for record in caplog.records if "done-callback" in record.message]
+    logged = [record for record in caplog.records if "a callback raised" in record.message]
     assert len(logged) == len(errors)
     assert {type(record.exc_info[1]) for record in logged if record.exc_info} == set(map(type, errors))
     assert all(delivery.event_id in record.message for record in logged)

@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidings import InvalidEvent
-from tidings.events.envelope import Envelope
+from tidings.events.frame import json_frame
+from tidings.events.frame import text as as_text
 from tidings.events.ids import Stamper
 from tidings.events.times import envelope_time, record_time
 
@@ -192,9 +193,10 @@ def test_a_record_may_not_be_before_1970_and_an_envelope_may() -> None:
 def test_the_envelope_says_what_was_given(
     event_type: str, source: str, event_id: str, correlation_id: str | None, version: str | None
 ) -> None:
-    envelope = Envelope(event_type, source, version or "1")
-    value, headers = envelope.around_given(b'{"a":1}', event_id, b"2026-01-02T03:04:05.678Z", correlation_id)
+    frame = json_frame(event_type, source, version or "1")
     correlated = event_id if correlation_id is None else correlation_id
+    quoted, raw = as_text(event_id, "event_id")
+    value, headers = frame.around(b'{"a":1}', raw, b"2026-01-02T03:04:05.678Z", correlated, quoted)
     assert list(json.loads(value).items()) == [
         ("event_id", event_id),
         ("event_type", event_type),
@@ -210,6 +212,6 @@ def test_the_envelope_says_what_was_given(
         ("correlation_id", correlated.encode()),
         ("content-type", b"application/json"),
     ]
-    fast, fast_headers = envelope.around(b"1", b"id", b"now", correlation_id)
+    fast, fast_headers = frame.around(b"1", b"id", b"now", correlation_id)
     assert json.loads(fast)["correlation_id"] == ("id" if correlation_id is None else correlation_id)
     assert fast_headers[0] == ("event_id", b"id")

@@ -2,37 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
 import msgspec
 
 from tidings.errors import ConfigError, InvalidTopic
-from tidings.events.codec import field_names
+from tidings.events.fields import declared_fields, missing_step
 from tidings.events.keys import KeyOf, key_reader
 from tidings.events.routing import check_topic
 
 C = TypeVar("C", bound=type)
 _ATTRIBUTE = "__tidings_event__"
+_ENTITY_ACTION = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+")
 
 
 class Declaration(msgspec.Struct, frozen=True, kw_only=True):
-    """What @event said of a class. ``topic``, ``key_of`` and ``version`` are None where it said nothing."""
+    """What @event said of a class. ``topic``, ``key`` and ``version`` are None where it said nothing."""
 
     event_type: str
     topic: str | None
-    key_of: KeyOf | None
+    key: str | Callable[[Any], object] | None
     version: str | None
+
+    def key_of(self, *, of_dicts: bool = False) -> KeyOf | None:
+        """A function that reads the key of an event of this type, or of a dict in its place."""
+        return None if self.key is None else key_reader(self.key, of_dicts=of_dicts)
 
 
 class Registry:
     """The event types one application knows. ``@event`` uses a registry of its own for the process.
 
-    Declaring is done at import time, on one thread; reading is safe from any.
+    With ``entity_action`` every event type must read like ``order.placed``: an entity, then what happened
+    to it, in lower case. Declaring is done at import time, on one thread; reading is safe from any.
     """
 
-    def __init__(self) -> None:
-        self.types: dict[str, type] = {}
+    def __init__(self, *, entity_action: bool = False) -> None:
+        self._types: dict[str, type] = {}
+        self._entity_action = entity_action
+
+    @property
+    def types(self) -> Mapping[str, type]:
+        """The declared classes by event type, to be read."""
+        return MappingProxyType(self._types)
 
     def event(
         self,
@@ -42,12 +56,13 @@ class Registry:
         key: str | Callable[[Any], object] | None = None,
         version: str | None = None,
     ) -> Callable[[C], C]:
-        """Declare a msgspec.Struct, a pydantic v2 model or a dataclass as an event.
+        """Declare a msgspec.Struct, a pydantic v2 model, a dataclass or a TypedDict as an event.
 
         ``event_type`` names it on the wire (``order.placed``). ``topic`` is where it goes unless a topic
         mapping or the call says otherwise. ``key`` is a field's name, a dotted path (``customer.id``) or a
         function of the event; equal keys keep their order. ``version`` is the schema version in the
-        envelope (default: VERSION).
+        envelope (default: VERSION). Instances of a TypedDict are plain dicts: publish them with
+        ``event_type=``, to a Publisher of this registry.
 
         Raises ConfigError, naming the class, when the declaration cannot be right: no such field, an
         impossible topic, a class of another kind, or an event type that another class already has. The
@@ -57,6 +72,8 @@ class Registry:
         def declare(cls: C) -> C:
             where = f"@event({event_type!r}) on {cls.__module__}.{cls.__qualname__}"
             declaration = _checked(where, cls, event_type, topic, key, version)
+            if self._entity_action and not _ENTITY_ACTION.fullmatch(event_type):
+                raise ConfigError(f"{where}: this registry asks for entity.action, such as order.placed")
             self._claim(where, event_type, cls)
             setattr(cls, _ATTRIBUTE, declaration)
             return cls
@@ -64,10 +81,10 @@ class Registry:
         return declare
 
     def _claim(self, where: str, event_type: str, cls: type) -> None:
-        known = self.types.get(event_type)
+        known = self._types.get(event_type)
         if known and (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
             raise ConfigError(f"{where}: {known.__module__}.{known.__qualname__} already has this event type")
-        self.types[event_type] = cls
+        self._types[event_type] = cls
 
 
 default_registry: Final = Registry()
@@ -90,24 +107,20 @@ def _checked(
 ) -> Declaration:
     if not isinstance(event_type, str) or not event_type or not event_type.isprintable():
         raise ConfigError(f"{where}: an event type is a printable string that is not empty")
-    fields = field_names(cls) if isinstance(cls, type) else None
-    if fields is None:
-        raise ConfigError(f"{where}: an event is a msgspec.Struct, a pydantic v2 model or a dataclass")
+    if not isinstance(cls, type) or declared_fields(cls) is None:
+        raise ConfigError(
+            f"{where}: an event is a msgspec.Struct, a pydantic v2 model, a dataclass or a TypedDict"
+        )
     if topic is not None:
         try:
             check_topic(topic)
         except InvalidTopic as error:
             raise ConfigError(f"{where}: {error}") from None
     if isinstance(key, str):
-        if key.partition(".")[0] not in fields:
-            raise ConfigError(f"{where}: key {key!r} is not one of its fields: {', '.join(fields)}")
+        if wrong := missing_step(cls, key):
+            raise ConfigError(f"{where}: key {key!r}: {wrong}")
     elif key is not None and not callable(key):
         raise ConfigError(f"{where}: key is a {type(key).__qualname__}; it is a field's name or a function")
     if version is not None and not (isinstance(version, str) and version.isprintable()):
         raise ConfigError(f"{where}: version {version!r} is not a printable string")
-    return Declaration(
-        event_type=event_type,
-        topic=topic,
-        key_of=None if key is None else key_reader(key),
-        version=version,
-    )
+    return Declaration(event_type=event_type, topic=topic, key=key, version=version)

@@ -19,12 +19,13 @@ _MOST_NAMES = 4096
 class HeaderCheck:
     """Turns a user's headers into pairs of name and bytes; names seen before are not looked at again.
 
-    ``reserved`` are the names tidings writes itself, whatever their case; ``tidings-*`` always is. Text may
-    not hold control characters; bytes are taken as they are. Any thread.
+    ``reserved`` are the names tidings writes itself, whatever their case, and so are all that begin with one
+    of ``prefixes``. Text may not hold control characters; bytes are taken as they are. Any thread.
     """
 
-    def __init__(self, reserved: frozenset[str]) -> None:
+    def __init__(self, reserved: frozenset[str], prefixes: frozenset[str] = frozenset({"tidings-"})) -> None:
         self._reserved = reserved
+        self._prefixes = tuple(prefixes)
         self._names: set[str] = set()
 
     def pairs(self, headers: Headers) -> list[Pair]:
@@ -50,7 +51,7 @@ class HeaderCheck:
         if not name or _CONTROL.search(name):
             raise InvalidEvent(f"header name {name[:80]!r} is empty or holds a control character")
         lower = name.lower()
-        if lower in self._reserved or lower.startswith("tidings-"):
+        if lower in self._reserved or lower.startswith(self._prefixes):
             raise InvalidEvent(f"header {name!r} is written by tidings itself")
         _utf8(name, name)
         if len(self._names) >= _MOST_NAMES:
@@ -62,8 +63,10 @@ class HeaderCheck:
 RAW = HeaderCheck(frozenset({"event_id"}))
 """For records that go as they are."""
 
-ENVELOPED = HeaderCheck(frozenset({"event_id", "event_type", "correlation_id", "content-type"}))
-"""For events in an envelope: tidings writes four headers of its own."""
+ENVELOPED = HeaderCheck(
+    frozenset({"event_id", "event_type", "correlation_id", "content-type"}), frozenset({"tidings-", "ce_"})
+)
+"""For events in an envelope: tidings writes headers of its own, CloudEvents' in that format."""
 
 
 def headers_size(pairs: list[Pair]) -> int:

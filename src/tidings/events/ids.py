@@ -45,6 +45,11 @@ class Stamper:
         return tick
 
 
+def new_id() -> str:
+    """A UUIDv7 for what is rare, and made on either side of a fork."""
+    return Stamper(lambda: None)()[0].decode()
+
+
 def _exhausted() -> Iterator[bytes]:
     return iter(())
 

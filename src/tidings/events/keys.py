@@ -13,20 +13,32 @@ Key = str | bytes | int | UUID | None
 KeyOf = Callable[[Any], object]
 
 
-def key_reader(key: str | KeyOf) -> KeyOf:
+def key_reader(key: str | KeyOf, *, of_dicts: bool = False) -> KeyOf:
     """A function that reads an event's key: a field's name, a dotted path, or the user's own function.
 
-    It raises InvalidEvent where the user's raises anything, or where the path leads nowhere.
+    ``of_dicts`` says that the events are dicts; on its way a path goes through objects and dicts alike. The
+    function raises InvalidEvent where the user's raises anything, or where the path leads nowhere.
     """
-    if isinstance(key, str) and "." not in key:
+    if isinstance(key, str) and "." not in key and not of_dicts:
         return operator.attrgetter(key)  # a declared field is there
-    read_key = operator.attrgetter(key) if isinstance(key, str) else key
+    read_key = _path_reader(key) if isinstance(key, str) else key
 
     def read(event: object) -> object:
         try:
             return read_key(event)
         except Exception as error:
             raise InvalidEvent(f"the key cannot be read: {error!r}") from error
+
+    return read
+
+
+def _path_reader(path: str) -> KeyOf:
+    steps = path.split(".")
+
+    def read(event: Any) -> object:
+        for step in steps:
+            event = event[step] if isinstance(event, dict) else getattr(event, step)
+        return event
 
     return read
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
+from types import MappingProxyType
 
 from tidings.errors import InvalidEvent, InvalidTopic
 from tidings.topics import is_topic_name
@@ -26,15 +27,22 @@ class Router:
     """Finds the topic of an event type; changed at run time from any thread.
 
     In this order: the mappings set at run time, TOPIC_MAP, patterns of either (``user.*``, the longest
-    first), the topic the class declared, the default topic. A logical name of TOPICS is resolved wherever
-    a topic is named.
+    first), the topic of ``by_setting``, the topic the class declared, the default topic. A logical name of
+    TOPICS is resolved wherever a topic is named.
     """
 
-    def __init__(self, default: str, topic_map: Mapping[str, str], logical: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        default: str,
+        topic_map: Mapping[str, str],
+        logical: Mapping[str, str],
+        by_setting: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self._logical = dict(logical)
         self._resolved: dict[str, str] = {}
         self._default = self.resolve(default)
         self._configured = {event_type: self.resolve(topic) for event_type, topic in topic_map.items()}
+        self._by_setting = by_setting
         self._mapped: dict[str, str] = {}
         self._lock = threading.Lock()
 
@@ -75,4 +83,5 @@ class Router:
         for pattern in sorted(patterns, key=len, reverse=True):
             if fnmatchcase(event_type, pattern):
                 return patterns[pattern]
-        return self.resolve(declared) if declared else self._default
+        topic = self._by_setting.get(event_type, declared)
+        return self.resolve(topic) if topic else self._default

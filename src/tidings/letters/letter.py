@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 import msgspec
 
 from tidings.errors import Certainty, DecodeError
-from tidings.events.ids import Stamper
+from tidings.events.ids import new_id
 from tidings.letters.exact import EventEncoding, TextEncoding, as_bytes, as_text, embed, extract
 from tidings.topics import TOPIC_RULE, is_topic_name
 
@@ -191,7 +191,7 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
             attempt_count=attempts,
             first_attempt=_moment(first_attempt_ms),
             last_attempt=_moment(last_attempt_ms),
-            letter_id=letter_id or _new_id(),
+            letter_id=letter_id or new_id(),
             event_id=event_id,
             event_type=_header_text(headers, "event_type"),
             error_code=error_code,
@@ -236,7 +236,3 @@ def _cut(reason: str) -> str:
 
 def _moment(ms: int) -> datetime:
     return _EPOCH + timedelta(milliseconds=ms)
-
-
-def _new_id() -> str:
-    return Stamper(lambda: None)()[0].decode()

@@ -10,6 +10,7 @@ from typing import Any
 
 from tidings.publishing.engine import Engine
 from tidings.publishing.threads import native_rlock
+from tidings.signals import Closed
 from tidings.states import CloseReport, Terms
 
 _HAND_OVER = 1.0
@@ -116,6 +117,7 @@ class Closer:
         engine.losses.flush()
         engine.refusals.flush()
         engine.troubles.flush()
+        engine.signals.send(Closed(self._terms(time.monotonic() - started)))
         engine.waking.stop(_JOIN)
 
     def _deliver(self, end: float) -> None:

@@ -16,6 +16,7 @@ from tidings.publishing.housing import Housing
 from tidings.publishing.mind import Mind, Policy
 from tidings.publishing.transport import Transport, words_of
 from tidings.publishing.writing import Writer
+from tidings.signals import Stored
 from tidings.states import State
 
 if TYPE_CHECKING:
@@ -107,3 +108,5 @@ class Desk:
         if entry.state is State.ACCEPTED:
             entry.state = State.STORED
             self.engine.waking.wake(entry)
+            if self.engine.signals.hears(Stored):
+                self.engine.signals.send(Stored(entry.event_id, entry.topic))

@@ -30,6 +30,7 @@ from tidings.publishing.threads import is_patched, native_rlock
 from tidings.publishing.transport import Fault, Transport
 from tidings.publishing.voice import Voice
 from tidings.publishing.waking import Waking
+from tidings.signals import BreakerChanged, Fatal, Lost
 from tidings.states import Stats
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ class Engine:
         self.ledger = Ledger()
         self.logger = voice = Voice(logger)
         self.waking = Waking(self._nudge, logger)
+        self.signals = self.waking.signals
         self.silence = Silence()
         self.losses = Storm(voice, logging.CRITICAL, "event lost")
         self.refusals = Storm(voice, logging.ERROR, "event rejected")
@@ -238,6 +240,7 @@ class Engine:
         if len(lost) >= _REMEMBERED:
             lost.pop(next(iter(lost)), None)
         lost[entry._event_id] = entry.topic, f"{failure.kafka_error} ({failure.reason})"
+        self.signals.send(Lost(entry.event_id, entry.topic, failure.kafka_error, failure.certainty))
 
     def _tell(self, entry: Delivery) -> None:
         """Log the loss of an entry, once, and wake those who wait for it. May be called again."""
@@ -287,6 +290,7 @@ class Engine:
 
     def breaker_changed(self, topic: str, cause: str) -> None:
         """A topic's circuit breaker opened, or closed again."""
+        self.signals.send(BreakerChanged(topic, cause))
         if cause:
             kept = "they wait in the store" if self.stores else "they wait in memory"
             self.troubles.record(f"topic={topic} takes no events: {cause}; {kept}")
@@ -297,6 +301,7 @@ class Engine:
         """The client is beyond repair: make a new one, once the old one has told all it knows."""
         if self.pump is not None and not self.gate.rebuilding:
             self.logger.critical(f"the Kafka client failed: {cause}. It is made anew; events wait meanwhile.")
+            self.signals.send(Fatal(cause))
             self.gate.rebuilding = True
             self.route()
             self.pump.replace(self._connect, self._rebuilt)

@@ -13,6 +13,7 @@ from tidings.publishing.backlog import Doubt, Shelf
 from tidings.publishing.desk import TICK, Desk
 from tidings.publishing.entry import Attempt, Delivery, Pair
 from tidings.publishing.gate import bucket_of
+from tidings.signals import Retried
 from tidings.states import State
 
 _BATCH = 6000
@@ -201,7 +202,10 @@ class Hands:
         else:
             if entry.counted:
                 engine.gate.lower_bucket(entry)
-        self.retried += again
+        if again:
+            self.retried += 1
+            if engine.signals.hears(Retried):
+                engine.signals.send(Retried(entry.event_id, entry.topic, entry.attempts))
         self._handed += 1
         if self._handed % _LEND == 0 and engine.pump is not None:
             engine.pump.lend()

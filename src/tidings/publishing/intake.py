@@ -6,15 +6,18 @@ import logging
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tidings.errors import ConfigError, EventTooLarge, InvalidEvent, PublishError
-from tidings.events.envelope import text
-from tidings.events.headers import Pair, headers_size
+from tidings.events.correlation import current_correlation_id
+from tidings.events.declare import Registry, default_registry
+from tidings.events.envelope import Envelope
+from tidings.events.frame import Frame, text
+from tidings.events.headers import ENVELOPED, Headers, Pair, headers_size
 from tidings.events.ids import Stamper
 from tidings.events.keys import Key, encode_key
 from tidings.events.routing import Router
-from tidings.events.times import record_time
+from tidings.events.times import envelope_time, record_time
 from tidings.publishing.closing import Closer
 from tidings.publishing.discarding import DiscardingEngine, no_transport
 from tidings.publishing.engine import Engine
@@ -22,6 +25,7 @@ from tidings.publishing.entry import Delivery, Refused
 from tidings.publishing.hotpath import Publish, hot_path
 from tidings.publishing.plans import Plan, Plans
 from tidings.publishing.transport import Transport
+from tidings.signals import Rejected
 from tidings.states import State
 
 if TYPE_CHECKING:
@@ -34,11 +38,19 @@ _MOST_PLANS = 10_000
 class Intake:
     """The inside of a Publisher: its engine, which a forked child replaces, and how events get to it."""
 
-    def __init__(self, settings: Settings, transport: Transport | None, logger: logging.Logger) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        transport: Transport | None,
+        logger: logging.Logger,
+        registry: Registry = default_registry,
+    ) -> None:
         self._settings = settings
         self._logger = logger
-        self._router = Router(settings.topic, settings.topic_map, settings.topics)
-        self._plans = Plans(self._router, settings.service, settings.version)
+        self._router = Router(
+            settings.topic, settings.topic_map, settings.topics, _topics_by_setting(settings)
+        )
+        self._plans = Plans(self._router, registry, settings.service, settings.version, settings.envelope)
         self._max_bytes = settings.max_event_bytes
         self._make_transport = self._transport_maker(transport)
         in_memory = transport is not None and "durability" not in settings.model_fields_set
@@ -92,11 +104,44 @@ class Intake:
         if len(made) >= _MOST_PLANS:  # somebody makes up event types: remembering them all would be a leak
             made.clear()
         plan = made[cls, event_type] = self._plans.make(cls, event_type)
-        if event_type is None:
+        if event_type is None and isinstance(plan.frame, Frame):
             hot[cls] = hot_path(
-                plan, self._engine, self._stamp, self._max_bytes, self._check_size, self._refused
+                plan, plan.frame, self._engine, self._stamp, self._max_bytes, self._check_size, self._refused
             )
         return plan
+
+    def _publish_envelope(
+        self,
+        envelope: Envelope[Any],
+        topic: str | None,
+        key: Key,
+        headers: Headers | None,
+        timestamp: datetime | int | None,
+        max_block: float | None,
+    ) -> Delivery:
+        """The general way of publishing: every option, and what is None in the envelope filled in."""
+        payload = envelope.data
+        plan = self._plan(payload.__class__, envelope.event_type)
+        data = plan.encoder.encode(payload)
+        id_bytes, time_text = self._stamp()
+        moment = envelope.timestamp if timestamp is None else timestamp
+        if moment is not None:
+            time_text = envelope_time(moment)
+        correlation_id = envelope.correlation_id
+        if correlation_id is None:
+            correlation_id = current_correlation_id()
+        quoted = None
+        if envelope.event_id is not None:
+            quoted, id_bytes = text(envelope.event_id, "event_id")
+            correlation_id = envelope.event_id if correlation_id is None else correlation_id
+        frame = self._plans.frame_of(envelope, plan)
+        value, pairs = frame.around(data, id_bytes, time_text, correlation_id, quoted, envelope.extra())
+        if headers is not None:
+            pairs += ENVELOPED.pairs(headers)
+        record_key = encode_key(plan.key_of(payload) if key is None else key)
+        self._check_size(value, record_key, pairs)
+        target = plan.topic if topic is None else self._router.resolve(topic)
+        return self._engine.accept(target, value, record_key, pairs, id_bytes, -1, 0, max_block)
 
     def _take(
         self,
@@ -167,6 +212,9 @@ class Intake:
         self, error: PublishError, topic: str | None = None, event_id: str | None = None
     ) -> Delivery:
         self._engine.ledger.reject()
+        self._engine.signals.send(
+            Rejected(error.code, str(error.args[0] if error.args else ""), _name(event_id), _name(topic))
+        )
         if self._settings.on_reject == "raise":
             raise error
         self._engine.refusals.record(f"event_id={_shown(event_id)} topic={_shown(topic)}: {error}")
@@ -181,10 +229,20 @@ class Intake:
         return entry
 
 
+def _topics_by_setting(settings: Settings) -> dict[str, str]:
+    """Where events of the catalogue go whose topic has a setting of its own."""
+    auth = settings.auth_topic
+    return {"audit.recorded": settings.audit_topic, "auth.recorded": auth, "user.token_refreshed": auth}
+
+
 def _store_directory(settings: Settings, logger: logging.Logger) -> Path | None:
     from tidings.publishing.storeplace import store_directory  # noqa: PLC0415 - filelock costs 10 ms to import
 
     return store_directory(settings, logger)
+
+
+def _name(given: object) -> str | None:
+    return given if isinstance(given, str) else None
 
 
 def _shown(name: object) -> str:

@@ -15,6 +15,7 @@ from tidings.publishing.entry import Delivery, Undelivered
 from tidings.publishing.hands import Hands
 from tidings.publishing.mind import SILENT
 from tidings.publishing.writing import owed_of
+from tidings.signals import DeadLettered
 
 _RETIRED = 100
 """Rows of a topic that become letters in one look."""
@@ -117,7 +118,11 @@ class Lettering:
         if entry is None or entry.why is None:
             return
         engine = self._desk.engine
-        engine.ledger.dead_letter(entry, entry.why)
+        why = entry.why
+        engine.ledger.dead_letter(entry, why)
+        engine.signals.send(
+            DeadLettered(entry.event_id, entry.topic, why.kafka_error, why.certainty, why.letter_id)
+        )
         engine.gate.lower_bucket(entry)
         entry.shelved()
         engine.waking.wake(entry)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, Self
 from tidings.errors import InvalidEvent, PublishError
 from tidings.events.codec import to_json
 from tidings.events.correlation import current_correlation_id
-from tidings.events.declare import declaration_of, default_registry
-from tidings.events.envelope import text
-from tidings.events.headers import CONTENT_TYPE, ENVELOPED, RAW, Headers
-from tidings.events.keys import Key, encode_key
-from tidings.events.times import envelope_time
+from tidings.events.declare import Registry, default_registry
+from tidings.events.envelope import Envelope
+from tidings.events.frame import text
+from tidings.events.headers import CONTENT_TYPE, RAW, Headers
+from tidings.events.keys import Key
 from tidings.publishing import forks
 from tidings.publishing.batch import Batch
 from tidings.publishing.contracts import Sender, TopicSender
@@ -27,6 +27,7 @@ from tidings.publishing.pending import Pending
 from tidings.publishing.threads import off_the_hub
 from tidings.publishing.transport import Transport
 from tidings.publishing.wellbeing import health_of
+from tidings.signals import Signal
 from tidings.states import CloseReport, Health, Stats, Whereabouts
 
 if TYPE_CHECKING:
@@ -46,7 +47,8 @@ class Publisher(Intake):
 
     ``settings`` default to the environment, the YAML file it names, and the documented defaults;
     ``overrides`` are settings in lower case (``brokers="…"``). ``transport`` replaces Kafka, in tests.
-    ``logger`` (stdlib or structlog) replaces the logger ``tidings.publisher``. Raises ConfigError.
+    ``logger`` (stdlib or structlog) replaces the logger ``tidings.publisher``. ``registry`` is where the
+    types of plain dicts are looked up. Raises ConfigError.
     """
 
     def __init__(
@@ -55,10 +57,11 @@ class Publisher(Intake):
         *,
         transport: Transport | None = None,
         logger: logging.Logger | None = None,
+        registry: Registry = default_registry,
         **overrides: Any,
     ) -> None:
         found = _settings(settings, overrides, needs_brokers=transport is None)
-        super().__init__(found, transport, logger or logging.getLogger("tidings.publisher"))
+        super().__init__(found, transport, logger or logging.getLogger("tidings.publisher"), registry)
         forks.watch(self)
 
     @classmethod
@@ -91,10 +94,11 @@ class Publisher(Intake):
         timestamp: datetime | int | None = None,
         max_block: float | None = None,
     ) -> Delivery:
-        """Take one event: an instance of an @event class, or any payload with an ``event_type``.
+        """Take one event: an instance of an @event class, any payload with an ``event_type``, or an Envelope.
 
         ``topic``, ``key`` and ``correlation_id`` go before what the class, the mappings and the context
-        say. ``timestamp`` (a datetime with a time zone, or milliseconds since 1970) is the envelope's.
+        (and an Envelope) say. ``timestamp`` (a datetime with a time zone, or milliseconds since 1970) is the
+        envelope's.
         ``max_block`` is the longest wait for room in seconds (default MAX_BLOCK); in a running event loop
         there is no wait. Raises PublishError when nothing was taken (with ON_REJECT=log: a Delivery that
         is ``rejected``).
@@ -112,25 +116,9 @@ class Publisher(Intake):
         ):
             return hot(event)
         try:
-            plan = self._plan(event.__class__, event_type)
-            data = plan.encoder.encode(event)
-            id_bytes, time_text = self._stamp()
-            if correlation_id is None:
-                correlation_id = current_correlation_id()
-            if event_id is None and timestamp is None:
-                value, pairs = plan.envelope.around(data, id_bytes, time_text, correlation_id)
-            else:
-                if timestamp is not None:
-                    time_text = envelope_time(timestamp)
-                given = id_bytes.decode() if event_id is None else event_id
-                value, pairs = plan.envelope.around_given(data, given, time_text, correlation_id)
-                id_bytes = pairs[0][1] or b""
-            if headers is not None:
-                pairs += ENVELOPED.pairs(headers)
-            record_key = encode_key(plan.key_of(event) if key is None else key)
-            self._check_size(value, record_key, pairs)
-            target = plan.topic if topic is None else self._router.resolve(topic)
-            return self._engine.accept(target, value, record_key, pairs, id_bytes, -1, 0, max_block)
+            envelope = event if isinstance(event, Envelope) else Envelope(data=event)
+            envelope = envelope.but(event_type, event_id, correlation_id)
+            return self._publish_envelope(envelope, topic, key, headers, timestamp, max_block)
         except PublishError as error:
             return self._refused(error, topic, event_id)
 
@@ -223,10 +211,17 @@ class Publisher(Intake):
 
     def topic_for(self, event_type: str) -> str:
         """The topic events of this type go to, unless a call names another."""
-        declared = declaration_of(default_registry.types.get(event_type, object))
-        return self._router.topic_for(event_type, declared.topic if declared else None)
+        return self._plans.topic_for(event_type)
 
     # -- waiting, asking, closing
+
+    def listen(self, listener: Callable[[Signal], object], *kinds: type[Signal]) -> Callable[[], None]:
+        """Have ``listener`` called with every signal of these kinds (``tidings.signals``; default: all).
+
+        It is called on the notify thread, one signal at a time; what it raises is logged. Returns a function
+        that ends the listening. Any thread; not inherited by a forked child.
+        """
+        return self._engine.signals.add(listener, kinds)
 
     def flush(self, timeout: float | None = None) -> bool:
         """Block until every event accepted before this call has ended; False after ``timeout`` seconds."""

@@ -9,11 +9,12 @@ from collections import deque
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
-from tidings.publishing.threads import NativeThread, acquire, native_lock, native_queue, native_rlock
+from tidings.publishing.listening import Listening
+from tidings.publishing.notifying import Callback, Notifier
+from tidings.publishing.threads import acquire, native_lock, native_rlock
 
 if TYPE_CHECKING:
     import asyncio
-    from queue import SimpleQueue
 
     from tidings.publishing.entry import Delivery
 
@@ -32,6 +33,7 @@ class Waking:
             weakref.WeakKeyDictionary()
         )
         self._notifier = Notifier(logger)
+        self.signals = Listening(self._notifier)
         self.inherited = False
 
     def wait(self, entry: Delivery, timeout: float | None, *, safe: bool = False) -> None:
@@ -74,7 +76,7 @@ class Waking:
     def notify(self, entry: Delivery, fn: Callable[[Delivery], object]) -> None:
         """Have ``fn(entry)`` called on the notify thread once ``entry`` is done."""
         self._refuse_inherited()
-        callback = Callback(entry, fn)
+        callback = Callback(fn, entry)
         self._add(entry, lambda: self._notifier.put(callback))
 
     def wake(self, entry: Delivery) -> None:
@@ -164,70 +166,3 @@ class _LoopWaker:
             future = self._settled.popleft()
             if not future.done():
                 future.set_result(None)
-
-
-class Callback:
-    """One user's callback for one entry, to be called once."""
-
-    __slots__ = ("called", "entry", "fn")
-
-    def __init__(self, entry: Delivery, fn: Callable[[Delivery], object]) -> None:
-        self.entry = entry
-        self.fn = fn
-        self.called = False
-
-
-class Notifier:
-    """The notify thread: runs users' callbacks, so that one that blocks or raises harms no delivery.
-
-    It starts with the first callback, also with the first one after ``stop``.
-    """
-
-    def __init__(self, logger: logging.Logger) -> None:
-        self._calls: SimpleQueue[Callback | None] = native_queue()
-        self._logger = logger
-        self._lock = native_rlock()
-        self._thread: NativeThread | None = None
-
-    def put(self, callback: Callback) -> None:
-        self._calls.put(callback)
-        thread = self._thread
-        if thread is None or not thread.has_begun:
-            self._start()
-
-    def stop(self, timeout: float) -> None:
-        thread = self._thread
-        if thread is not None:
-            self._calls.put(None)
-            thread.join(timeout)
-
-    @property
-    def is_current_thread(self) -> bool:
-        thread = self._thread
-        return thread is not None and thread.is_current
-
-    def _start(self) -> None:
-        with self._lock:
-            if self._thread is None:
-                self._thread = NativeThread(self._run, "tidings-notify")
-            try:
-                self._thread.start()
-            except RuntimeError as error:
-                self._logger.error(f"done-callbacks cannot be called: {error}")
-
-    def _run(self) -> None:
-        while (callback := self._calls.get()) is not None:
-            if not callback.called:
-                callback.called = True
-                self._call(callback)
-            del callback  # not kept alive until the next one comes
-        self._thread = None
-        if not self._calls.empty():  # a callback that came behind the stop
-            self._start()
-
-    def _call(self, callback: Callback) -> None:
-        try:
-            callback.fn(callback.entry)
-        except BaseException:  # a callback's SystemExit must not silence the others
-            with contextlib.suppress(Exception):
-                self._logger.exception(f"a done-callback of {callback.entry.event_id} raised")

@@ -58,9 +58,13 @@ def _brokers(settings: Settings, name: Name) -> Iterator[tuple[str, str]]:
         yield "brokers", "is not set; write host:port, for example localhost:9092"
 
 
-@_reads("topic", "topics")
+_TOPIC_FIELDS = ("topic", "audit_topic", "auth_topic", "usage_topic")
+
+
+@_reads(*_TOPIC_FIELDS, "topics")
 def _topic(settings: Settings, name: Name) -> Iterator[tuple[str, str]]:
-    yield from _named("topic", settings.topic, settings)
+    for field in _TOPIC_FIELDS:
+        yield from _named(field, getattr(settings, field), settings)
 
 
 @_reads("topic_map", "topics")
@@ -221,7 +225,7 @@ def _backoff(settings: Settings, name: Name) -> Iterator[tuple[str, str]]:
         yield "retry_backoff", f"must not be above {name('retry_backoff_max')}"
 
 
-@_reads("dlq_topic", "topic", "topics", "topic_map")
+@_reads("dlq_topic", *_TOPIC_FIELDS, "topics", "topic_map")
 def _dead_letters(settings: Settings, name: Name) -> Iterator[tuple[str, str]]:
     topic, names = settings.dlq_topic, settings.topics
     if PLACE in topic:
@@ -229,7 +233,7 @@ def _dead_letters(settings: Settings, name: Name) -> Iterator[tuple[str, str]]:
     if topic in names:
         yield "dlq_topic", f"is a logical name of {name('topics')}, for events; name a topic of its own"
     for field, events in (
-        ("topic", [settings.topic]),
+        *((field, [getattr(settings, field)]) for field in _TOPIC_FIELDS),
         ("topics", names.values()),
         ("topic_map", settings.topic_map.values()),
     ):

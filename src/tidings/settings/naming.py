@@ -100,6 +100,21 @@ class Naming(Group):
     """Event type, or a pattern such as ``user.*``, → topic or logical name; goes before what classes declare.
     Written as TOPICS. Empty by default: events go where their classes say."""
 
+    audit_topic: str = "audit-events"
+    """Where audit entries go (``AuditEntry`` of the catalogue, the web middleware). A topic, or a logical
+    name of TOPICS."""
+
+    auth_topic: str = "auth-events"
+    """Where authentication events go (``AuthEvent``, ``UserTokenRefreshed`` of the catalogue)."""
+
+    usage_topic: str = "usage-events"
+    """Where usage (billing) events go."""
+
+    envelope: Literal["json", "cloudevents", "cloudevents-binary"] = "json"
+    """How events are written: ``json``, tidings' own envelope; ``cloudevents``, one JSON object as
+    CloudEvents 1.0 has it; ``cloudevents-binary``, the data as the value and the rest as ``ce_*`` headers.
+    All three are read, whatever is set here."""
+
     enabled: bool = True
     """False: the publisher takes events and discards them, connects to nothing and needs no BROKERS, so that
     an application needs no ``if publisher is not None``."""

@@ -11,7 +11,6 @@ _log = logging.getLogger("tidings.settings")
 
 LATER = frozenset(
     {
-        "ENVELOPE",
         "GROUP_ID",
         "GROUP_PROTOCOL",
         "GROUP_INSTANCE_ID",
@@ -25,9 +24,6 @@ LATER = frozenset(
         "RATE_LIMIT",
         "RATE_BURST",
         "BULKHEAD",
-        "AUDIT_TOPIC",
-        "USAGE_TOPIC",
-        "AUTH_TOPIC",
     }
 )
 """Settings of later versions: known, without effect in this one."""

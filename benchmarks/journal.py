@@ -80,7 +80,7 @@ def big(path: Path, events: int) -> str:
     """The opening of a store of many small events."""
     journal = _open(path)
     for _ in range(0, events, 100_000):
-        journal.commit([Owed(journal.next_seq(), "orders", b"", None, b"", []) for _ in range(100_000)])
+        journal.commit([Owed(journal.next_seq(), "orders", b"", None, b"", ()) for _ in range(100_000)])
     journal.close()
     began = time.perf_counter()
     journal = _open(path)
@@ -100,7 +100,7 @@ def _group(journal: Journal) -> list[Owed]:
     values = os.urandom(430 + _GROUP)
     return [
         Owed(
-            journal.next_seq(), "orders", b"%036d" % index, b"key-%d" % index, values[index : index + 430], []
+            journal.next_seq(), "orders", b"%036d" % index, b"key-%d" % index, values[index : index + 430], ()
         )
         for index in range(_GROUP)
     ]

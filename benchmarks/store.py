@@ -134,7 +134,7 @@ def drain(brokers: str, directory: Path, count: int) -> str:
 def _rows(journal: Journal, count: int) -> Iterator[Owed]:
     for value, key, headers in encoded(count):
         pairs = [(name, part.encode() if isinstance(part, str) else part) for name, part in headers]
-        yield Owed(journal.next_seq(), TOPIC, dict(pairs)["event_id"] or b"", key, value, pairs)
+        yield Owed(journal.next_seq(), TOPIC, dict(pairs)["event_id"] or b"", key, value, tuple(pairs))
 
 
 def _shown(times: list[float]) -> str:

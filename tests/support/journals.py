@@ -19,7 +19,7 @@ def opened(path: Path, *, max_bytes: int = 1 << 30) -> Journal:
 def owed(journal: Journal, topic: str = "orders", value: bytes | None = b"{}", seq: int = 0) -> Owed:
     """A new event; ``accepted`` is its seq."""
     seq = seq or journal.next_seq()
-    headers: list[tuple[str, bytes | None]] = [("event_id", b"x"), ("empty", b""), ("none", None)]
+    headers = (("event_id", b"x"), ("empty", b""), ("none", None))
     return Owed(seq, topic, b"id-%d" % seq, b"key", value, headers, 3, 5, seq, 2, True, "_MSG_TIMED_OUT")
 
 

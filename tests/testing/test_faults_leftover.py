@@ -15,7 +15,7 @@ _LOG = logging.getLogger(__name__)
 
 def owed(seq: int, topic: str = "t") -> Owed:
     mark = f"e-{seq}".encode()
-    return Owed(seq, topic, mark, None, b"{}", [("event_id", mark)])
+    return Owed(seq, topic, mark, None, b"{}", (("event_id", mark),))
 
 
 def letter(mark: str, *, parked: bool = False) -> LetterRow:

@@ -26,7 +26,7 @@ def shelf(tmp_path: Path) -> Iterator[Shelf]:
 
 
 def add(shelf: Shelf, *keys: bytes | None) -> list[int]:
-    rows = [Owed(shelf.journal.next_seq(), "t", b"id", key, b"v", []) for key in keys]
+    rows = [Owed(shelf.journal.next_seq(), "t", b"id", key, b"v", ()) for key in keys]
     shelf.journal.commit(rows)
     return [row.seq for row in rows]
 

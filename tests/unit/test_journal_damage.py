@@ -220,7 +220,7 @@ def _events(count: int, topics: int) -> list[Owed]:
 
 @given(st.lists(st.integers(1, 200_000), unique=True, max_size=50), st.integers(0, 300_000))
 def test_groups_keep_every_event_in_order_and_within_bounds(seqs: list[int], size: int) -> None:
-    events = [Owed(seq, "t", b"i", None, bytes(size), []) for seq in seqs]
+    events = [Owed(seq, "t", b"i", None, bytes(size), ()) for seq in seqs]
     found = []
     for packed in pack(events):
         table = parse_table(packed.table.seqs[0], packed.table.to_bytes())

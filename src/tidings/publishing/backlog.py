@@ -15,7 +15,7 @@ from tidings.letters.owed import Owed
 from tidings.publishing.entry import Delivery
 from tidings.publishing.gate import bucket_of
 
-_READ = 2000
+PAGE = 2000
 """Rows asked of the journal at a time: as many as one of its groups holds."""
 _SCAN = 20_000
 """Numbers of rows that one call goes through: the keeper's other work must not wait for a long backlog."""
@@ -81,7 +81,7 @@ class Line:
             self._behind.clear()
         is_rescan, started = self._skipped is None, clock()
         end = self._cursor + _SCAN
-        while self._cursor < end and (rows := journal.read(topic, self._cursor, _READ)):
+        while self._cursor < end and (rows := journal.read(topic, self._cursor, PAGE)):
             for row in rows:
                 if row.seq not in self._held:
                     bucket = bucket_of(row.key)

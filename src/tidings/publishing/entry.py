@@ -97,7 +97,7 @@ class Delivery(msgspec.Struct, gc=False, eq=False, weakref=False):
     topic: str
     key: bytes | None
     value: bytes | None
-    headers: list[Pair] | HeaderSource | None
+    headers: list[Pair] | tuple[Pair, ...] | HeaderSource | None
     """The record's headers, or what can write them again: a list per event is tracked by the collector."""
     _event_id: bytes
     partition: int = -1
@@ -188,9 +188,10 @@ class Delivery(msgspec.Struct, gc=False, eq=False, weakref=False):
 
     def record_headers(self) -> list[Pair]:
         """The headers the record was produced with; not once it is delivered."""
-        if self.headers is None or isinstance(self.headers, list):
-            return self.headers or []
-        return self.headers.headers_of(self.value or b"")
+        headers = self.headers
+        if headers is None or isinstance(headers, (list, tuple)):
+            return list(headers or ())
+        return headers.headers_of(self.value or b"")
 
     def done(self) -> bool:
         """True once the state is no longer ``accepted``."""

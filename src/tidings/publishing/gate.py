@@ -94,10 +94,14 @@ class Gate:
             entry.waiting = True
         self._wake()
 
-    def empty(self) -> list[tuple[Delivery, list[Pair]]]:
-        """What was taken in, in order."""
+    def empty(self, most: int) -> list[tuple[Delivery, list[Pair]]]:
+        """Up to ``most`` of what was taken in, in order."""
         with self._lock:  # for as short as can be: publishers wait for it
-            taken, self._intake, self._bytes = self._intake, [], 0
+            taken = self._intake[:most]
+            del self._intake[:most]
+        size = sum(len(entry.value or b"") + len(entry.key or b"") for entry, _ in taken)
+        with self._lock:
+            self._bytes -= size
         return taken
 
     def waiting(self) -> list[Delivery]:

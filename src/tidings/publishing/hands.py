@@ -9,7 +9,7 @@ import time
 from tidings.kafka.outcomes import Outcome, classify
 from tidings.letters.owed import Owed
 from tidings.publishing.alone import MOST_SUSPECTS, Errand, Kind, resent
-from tidings.publishing.backlog import Doubt, Shelf
+from tidings.publishing.backlog import PAGE, Doubt, Shelf
 from tidings.publishing.desk import TICK, Desk
 from tidings.publishing.entry import Attempt, Delivery, Pair
 from tidings.publishing.gate import bucket_of
@@ -110,7 +110,10 @@ class Hands:
         transport = desk.engine.transport
         if transport is None or desk.engine.gate.rebuilding:
             return False
-        room = most = min(_BATCH, desk.settings.queue_messages - len(transport))
+        room = min(_BATCH, desk.settings.queue_messages - len(transport))
+        if desk.settings.queue_messages >= _BATCH:  # what is left over of a page is decoded again
+            room -= room % PAGE
+        most = room
         for shelf in desk.shelves:
             for topic in list(shelf.journal.topics()):
                 if room <= 0 or desk.mind.is_open(topic) or not shelf.waiting(topic):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 from tidings.kafka.outcomes import answered
 from tidings.letters.errors import JournalError
+from tidings.letters.frames import MOST_EVENTS
 from tidings.publishing.alone import Ended, Kind
 from tidings.publishing.backlog import Shelf
 from tidings.publishing.desk import TICK, Desk
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _SOON = 0.005
+_EVERYTHING = 1 << 30
+_TAKEN = MOST_EVENTS
+"""What a turn takes from the intake: one row of the journal, which is still warm when the events are handed
+over. With 6,000 at a time write-ahead mode is 10 to 30% slower."""
 _LAST_DEATH = 3
 
 
@@ -205,7 +210,7 @@ class Keeper:
         if rebuilds != self._rebuilds:
             self._rebuilds = rebuilds
             desk.mind.rebuilt()
-        self._fresh += gate.empty()
+        self._fresh += gate.empty(_TAKEN)
         self._write()
         drained = False
         if not desk.resting:
@@ -427,7 +432,7 @@ class Keeper:
         for ended in desk.lane.close():
             self._errand_ended(ended)
         self._failures()
-        self._engine.gate.empty()
+        self._engine.gate.empty(_EVERYTHING)
         entries = self._engine.ledger.open_entries()
         if self.housing is None:
             return

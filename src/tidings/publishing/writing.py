@@ -27,7 +27,7 @@ def owed_of(entry: Delivery, headers: list[Pair], now: float) -> Owed:
         event_id=entry._event_id,
         key=entry.key,
         value=entry.value,
-        headers=headers,
+        headers=tuple(headers),
         partition=entry.partition,
         timestamp=entry.timestamp,
         accepted=entry.since or time.time_ns() // 1_000_000 - age_ms,

@@ -141,6 +141,15 @@ def test_each_problem_has_the_name_the_user_wrote(env: Env, yaml: Yaml) -> None:
         assert words in told
 
 
+BOMB = "\n".join(
+    [
+        "a0: &a0 [x, x]",
+        *(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12)),
+        "KAFKA: *a11",
+    ]
+)
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -162,6 +171,13 @@ def test_each_problem_has_the_name_the_user_wrote(env: Env, yaml: Yaml) -> None:
         (f"KAFKA: {{BROKERS: ['a:1'], PASSWORD: [{SECRET}]}}", "PASSWORD in "),
         (f"KAFKA: {{BROKERS: ['a:1'], CLIENT_CONFIG: '{SECRET}'}}", "CLIENT_CONFIG in "),
         ("KAFKA: {BROKERS: ['a:1'], CONFIG_FILE: other.yaml}", "CONFIG_FILE in "),
+        (f"KAFKA:\n  PASSWORD: a\n  PASSWORD: {SECRET}", "line 3: a name stands twice in one map"),
+        ("KAFKA: {}\nKAFKA: {}", "line 2: a name stands twice in one map"),
+        ("KAFKA:\n\tBROKERS: [a:1]", "is not valid YAML, near line 2"),
+        ("KAFKA: {TOPICS: {a: a1, a: a2}}", "a name stands twice in one map"),
+        (BOMB, "it comes to more than 10,000 values"),
+        ("[" * 100_000, "is nested too deeply"),
+        ("a: &a [*a]", "has no top-level KAFKA: map"),
         ("KAFKA: {BROKERS: ['a:1'], 5: x}", "5 in "),
     ],
 )
@@ -199,7 +215,7 @@ def test_an_empty_map(text: str, yaml: Yaml) -> None:
         ({"broker": "a:1"}, "broker: there is no such setting; is brokers meant?"),
         ({"BROKERS": "a:1"}, "BROKERS: there is no such setting; is brokers meant?"),
         ({"qqqq": 1}, "qqqq: there is no such setting\n"),
-        ({"audit_topic": "audit"}, "audit_topic: is not available in this version of tidings"),
+        ({"rate_limit": 5}, "rate_limit: is not available in this version of tidings"),
     ],
 )
 def test_unknown_names_in_code(override: dict[str, Any], words: str) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 from pydantic_settings import BaseSettings, EnvSettingsSource
 
+from tidings.settings import yamlfile
 from tidings.settings.strangers import LATER, closest, look_at_environment, tell_later
 from tidings.settings.values import readable_file
 
@@ -90,7 +91,12 @@ def _add_yaml(found: Found, model: type[BaseSettings], path: object) -> None:
 def _load(file: Path) -> dict[Any, Any]:
     """The KAFKA map of a YAML file. Raises ValueError, which shows nothing of it: it may hold a secret."""
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        content = yamlfile.load(file.read_text(encoding="utf-8"))
+    except RecursionError:
+        raise ValueError(f"{str(file)!r} is nested too deeply") from None
+    except yamlfile.Unsound as error:
+        line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
+        raise ValueError(f"{str(file)!r}, {line}{error.problem}") from None
     except yaml.MarkedYAMLError as error:
         line = f", near line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise ValueError(f"{str(file)!r} is not valid YAML{line}; put special characters in quotes") from None

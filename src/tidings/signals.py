@@ -15,7 +15,7 @@ class Signal(msgspec.Struct, frozen=True):
     """Something happened that somebody may want to know."""
 
 
-class Rejected(Signal):
+class Rejected(Signal, frozen=True):
     """``publish()`` took nothing. ``event_id`` and ``topic`` are those the caller gave."""
 
     code: str
@@ -24,7 +24,7 @@ class Rejected(Signal):
     topic: str | None = None
 
 
-class Retried(Signal):
+class Retried(Signal, frozen=True):
     """An event was handed to the Kafka client once more; ``attempt`` counts hand-overs."""
 
     event_id: str
@@ -32,14 +32,14 @@ class Retried(Signal):
     attempt: int
 
 
-class Stored(Signal):
+class Stored(Signal, frozen=True):
     """A caller was told that his event is on disk, and not yet in Kafka."""
 
     event_id: str
     topic: str
 
 
-class DeadLettered(Signal):
+class DeadLettered(Signal, frozen=True):
     """An event became a letter, which is on disk or in Kafka."""
 
     event_id: str
@@ -49,7 +49,7 @@ class DeadLettered(Signal):
     letter_id: str | None
 
 
-class Lost(Signal):
+class Lost(Signal, frozen=True):
     """An event is gone."""
 
     event_id: str
@@ -58,20 +58,20 @@ class Lost(Signal):
     certainty: Certainty
 
 
-class BreakerChanged(Signal):
+class BreakerChanged(Signal, frozen=True):
     """A topic takes no events, for this ``cause``; or it takes them again, with an empty one."""
 
     topic: str
     cause: str
 
 
-class Fatal(Signal):
+class Fatal(Signal, frozen=True):
     """The Kafka client failed for good and is made anew."""
 
     cause: str
 
 
-class Closed(Signal):
+class Closed(Signal, frozen=True):
     """The publisher was closed."""
 
     report: CloseReport

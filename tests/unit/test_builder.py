@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 import pytest
@@ -56,7 +57,7 @@ def test_the_correlation_id_of_the_context() -> None:
 
 def test_what_follows_from_an_event_says_so() -> None:
     cause = EventBuilder("shop").with_correlation_id("req-1").build(Placed("o-1"))
-    effect = EventBuilder("mail").caused_by(cause).build({}, event_type="mail.sent")
+    effect: Envelope[Any] = EventBuilder("mail").caused_by(cause).build({}, event_type="mail.sent")
     assert (effect.correlation_id, effect.causation_id) == ("req-1", cause.event_id)
 
 

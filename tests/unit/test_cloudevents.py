@@ -23,12 +23,13 @@ from tidings.events.decoding import decode
 from tidings.testing import InMemoryRecord, InMemoryTransport
 
 FORMS = ["cloudevents", "cloudevents-binary"]
-names = st.text(st.characters(exclude_categories=("Cs", "Cc", "Cn", "Co")), min_size=1, max_size=30)
+names = st.text(st.characters(exclude_categories=("C", "Z")), min_size=1, max_size=30)
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=9), inner, max_size=4),
     max_leaves=12,
 )
+documents = st.dictionaries(st.text(max_size=9), json_values, min_size=1, max_size=4)
 
 
 @Registry().event("order.placed", topic="orders", key="order_id", version="3")
@@ -100,8 +101,10 @@ def test_whatever_we_publish_the_sdk_and_we_read_alike(
 
 
 @pytest.mark.parametrize("write", [to_structured_event, to_binary_event])
-@given(data=json_values.filter(lambda data: data is not None), event_id=names, event_type=names)
-def test_we_read_what_the_sdk_writes(write: Any, data: object, event_id: str, event_type: str) -> None:
+@given(data=documents, event_id=names, event_type=names)
+def test_we_read_what_the_sdk_writes(
+    write: Any, data: dict[str, Any], event_id: str, event_type: str
+) -> None:
     event = CloudEvent(
         attributes={
             "id": event_id,
@@ -138,7 +141,7 @@ def test_data_that_is_no_json_stays_bytes() -> None:
 )
 @pytest.mark.parametrize("form", FORMS)
 def test_extensions_cloudevents_does_not_take(form: str, extensions: dict[str, Any]) -> None:
-    envelope = Envelope(data={}, event_type="t.t", extensions=extensions)
+    envelope: Envelope[Any] = Envelope(data={}, event_type="t.t", extensions=extensions)
     with pytest.raises(InvalidEvent, match="extension"):
         _published(form, envelope)
 

@@ -56,12 +56,16 @@ class EventBuilder(msgspec.Struct, frozen=True):
         where there is no event type.
         """
         declaration = declaration_of(type(payload))
-        if event_type is None and declaration is None:
-            raise InvalidEvent(f"{type(payload).__qualname__} is not a declared event: name an event_type")
+        if event_type is None:
+            if declaration is None:
+                raise InvalidEvent(
+                    f"{type(payload).__qualname__} is not a declared event: name an event_type"
+                )
+            event_type = declaration.event_type
         event_id = new_id() if event_id is None else event_id
         return Envelope(
             data=payload,
-            event_type=event_type or (declaration and declaration.event_type),
+            event_type=event_type,
             event_id=event_id,
             timestamp=datetime.now(UTC) if timestamp is None else timestamp,
             source=self.service,

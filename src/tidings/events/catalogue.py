@@ -35,7 +35,7 @@ class CatalogueEvent(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 @registry.event("user.logged_in", topic="user-events", key="user_id")
-class UserLoggedIn(CatalogueEvent, kw_only=True):
+class UserLoggedIn(CatalogueEvent, frozen=True, kw_only=True):
     """Somebody logged in. ``login_method``: password, oauth, sso, …"""
 
     user_id: str
@@ -51,7 +51,7 @@ class UserLoggedIn(CatalogueEvent, kw_only=True):
 
 
 @registry.event("user.registered", topic="user-events", key="user_id")
-class UserRegistered(CatalogueEvent, kw_only=True):
+class UserRegistered(CatalogueEvent, frozen=True, kw_only=True):
     """Somebody signed up. ``registration_source``: web, mobile, invitation, …"""
 
     user_id: str
@@ -66,7 +66,7 @@ class UserRegistered(CatalogueEvent, kw_only=True):
 
 
 @registry.event("user.logged_out", topic="user-events", key="user_id")
-class UserLoggedOut(CatalogueEvent, kw_only=True):
+class UserLoggedOut(CatalogueEvent, frozen=True, kw_only=True):
     """A session ended. ``reason``: user, timeout, revoked, …"""
 
     user_id: str
@@ -77,7 +77,7 @@ class UserLoggedOut(CatalogueEvent, kw_only=True):
 
 
 @registry.event("user.token_refreshed", topic="auth-events", key="user_id")
-class UserTokenRefreshed(CatalogueEvent, kw_only=True):
+class UserTokenRefreshed(CatalogueEvent, frozen=True, kw_only=True):
     """A session got a new token. Goes to AUTH_TOPIC."""
 
     user_id: str
@@ -87,7 +87,7 @@ class UserTokenRefreshed(CatalogueEvent, kw_only=True):
     token_id: str | None = None
 
 
-class _UserChange(CatalogueEvent, kw_only=True):
+class _UserChange(CatalogueEvent, frozen=True, kw_only=True):
     user_id: int | str
     email: PersonalText | None = None
     data: Details | None = None
@@ -95,22 +95,22 @@ class _UserChange(CatalogueEvent, kw_only=True):
 
 
 @registry.event("user.created", topic="user-events", key="user_id")
-class UserCreated(_UserChange, kw_only=True):
+class UserCreated(_UserChange, frozen=True, kw_only=True):
     """A user exists from now on. ``data`` is what else the service knows of it."""
 
 
 @registry.event("user.updated", topic="user-events", key="user_id")
-class UserUpdated(_UserChange, kw_only=True):
+class UserUpdated(_UserChange, frozen=True, kw_only=True):
     """A user changed. ``data`` is what changed."""
 
 
 @registry.event("user.deleted", topic="user-events", key="user_id")
-class UserDeleted(_UserChange, kw_only=True):
+class UserDeleted(_UserChange, frozen=True, kw_only=True):
     """A user is gone."""
 
 
 @registry.event("api.request", topic="api-events", key="request_id")
-class ApiRequest(CatalogueEvent, kw_only=True):
+class ApiRequest(CatalogueEvent, frozen=True, kw_only=True):
     """A request was answered. ``duration`` is nanoseconds on the wire; sizes are bytes."""
 
     request_id: str
@@ -126,7 +126,7 @@ class ApiRequest(CatalogueEvent, kw_only=True):
 
 
 @registry.event("api.error", topic="error-events", key="request_id")
-class ApiError(CatalogueEvent, kw_only=True):
+class ApiError(CatalogueEvent, frozen=True, kw_only=True):
     """A request failed. ``error_code`` is the service's own."""
 
     request_id: str
@@ -140,7 +140,7 @@ class ApiError(CatalogueEvent, kw_only=True):
 
 
 @registry.event("system.alert", topic="system-events", key="alert_id")
-class SystemAlert(CatalogueEvent, kw_only=True):
+class SystemAlert(CatalogueEvent, frozen=True, kw_only=True):
     """Something needs attention. ``severity``: info, warning, error, critical."""
 
     alert_id: str
@@ -155,7 +155,7 @@ class SystemAlert(CatalogueEvent, kw_only=True):
 
 
 @registry.event("translation.requested", topic="translation-events", key="translation_id")
-class TranslationRequested(CatalogueEvent, kw_only=True):
+class TranslationRequested(CatalogueEvent, frozen=True, kw_only=True):
     """A text is to be translated. Languages are BCP 47 tags: ``en``, ``pt-BR``."""
 
     translation_id: str
@@ -166,7 +166,7 @@ class TranslationRequested(CatalogueEvent, kw_only=True):
 
 
 @registry.event("translation.completed", topic="translation-events", key="translation_id")
-class TranslationCompleted(CatalogueEvent, kw_only=True):
+class TranslationCompleted(CatalogueEvent, frozen=True, kw_only=True):
     """A text was translated."""
 
     translation_id: str
@@ -178,7 +178,7 @@ class TranslationCompleted(CatalogueEvent, kw_only=True):
 
 
 @registry.event("audit.recorded", topic="audit-events", key="id")
-class AuditEntry(CatalogueEvent, kw_only=True):
+class AuditEntry(CatalogueEvent, frozen=True, kw_only=True):
     """Who did what to which resource; one for a request. Goes to AUDIT_TOPIC. ``jti`` is the token's id."""
 
     id: str = msgspec.field(default_factory=new_id)
@@ -197,7 +197,7 @@ class AuditEntry(CatalogueEvent, kw_only=True):
 
 
 @registry.event("auth.recorded", topic="auth-events", key="id")
-class AuthEvent(CatalogueEvent, kw_only=True):
+class AuthEvent(CatalogueEvent, frozen=True, kw_only=True):
     """A login succeeded or failed. Goes to AUTH_TOPIC."""
 
     id: str = msgspec.field(default_factory=new_id)

@@ -93,7 +93,8 @@ def _envelope(value: bytes | None, headers: Mapping[str, bytes], keep_unknown: b
     return Envelope(
         data=parsed,
         event_type=_text(headers, "event_type") or None,
-        **ids,
+        event_id=ids["event_id"],
+        correlation_id=ids["correlation_id"],
     )
 
 
@@ -149,11 +150,13 @@ def _with_data(event: Fields) -> Fields:
 
 
 def _binary_data(value: bytes | None, content_type: str) -> object:
-    if value is None:
-        return None
-    if content_type in ("", "application/json", "text/json") or content_type.endswith("+json"):
-        return _json(value)
-    return value
+    if not value:  # the official SDK writes what is false as nothing
+        return None if value is None or _is_json(content_type) else value
+    return _json(value) if _is_json(content_type) else value
+
+
+def _is_json(content_type: str) -> bool:
+    return content_type in ("", "application/json", "text/json") or content_type.endswith("+json")
 
 
 def _json(value: bytes) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
@@ -18,7 +19,7 @@ from tidings.events.frame import Framing, json_frame
 from tidings.events.keys import KeyOf
 from tidings.events.routing import Router
 
-_FRAMES: Final = {
+_FRAMES: Final[Mapping[str, Callable[[str, str, str], Framing]]] = {
     "json": json_frame,
     "cloudevents": structured_frame,
     "cloudevents-binary": BinaryFrame,
@@ -50,7 +51,7 @@ class Plans:
         self._registry = registry
         self._source = source
         self._version = version
-        self._frame = lru_cache(_MOST_FRAMES)(_FRAMES[form])
+        self._frame: Callable[[str, str, str], Framing] = lru_cache(_MOST_FRAMES)(_FRAMES[form])
 
     def make(self, cls: type, event_type: str | None) -> Plan:
         """The plan of a declared class, or of any payload under the ``event_type`` given.
@@ -69,7 +70,8 @@ class Plans:
             raise InvalidEvent("event_type is a printable string that is not empty")
         if issubclass(cls, dict):
             return self._plan_of_dicts(event_type)
-        return self._plan(event_type, declaration, _encoder(cls), declaration and declaration.key_of())
+        key_of = declaration.key_of() if declaration is not None else None
+        return self._plan(event_type, declaration, _encoder(cls), key_of)
 
     def declared(self, event_type: str) -> type | None:
         """The class declared for this type, by the application or in the catalogue."""

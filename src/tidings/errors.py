@@ -2,6 +2,7 @@
 
 TidingsError
 ├─ ConfigError (ValueError)     the settings are wrong; nothing was started
+│  └─ DocumentError             a description of events cannot be compared, or a promise in it is broken
 ├─ BrokersUnavailable           Kafka could not be reached
 ├─ PublishError                 not accepted: nothing was taken, the caller still has the event
 │  ├─ InvalidEvent (ValueError) │ InvalidTopic (ValueError) │ EventTooLarge (ValueError)
@@ -41,6 +42,12 @@ class ConfigError(TidingsError, ValueError):
 
     code = "KAFKA_INVALID_CONFIG"
     hint = "Correct the named settings and start again."
+
+
+class DocumentError(ConfigError):
+    """An AsyncAPI document that cannot be read or compared, or that breaks what was promised."""
+
+    hint = "Write the file anew with tidings.events.asyncapi.write(path, document), if that is wanted."
 
 
 class BrokersUnavailable(TidingsError):

@@ -45,7 +45,7 @@ def test_every_error_is_public_and_in_the_drawn_tree(cls: type[TidingsError]) ->
 
 def test_what_is_wrong_with_the_value_is_a_value_error() -> None:
     wrong = {cls.__name__ for cls in CLASSES if issubclass(cls, ValueError)}
-    assert wrong == {"ConfigError", "InvalidEvent", "InvalidTopic", "EventTooLarge"}
+    assert wrong == {"ConfigError", "DocumentError", "InvalidEvent", "InvalidTopic", "EventTooLarge"}
 
 
 def test_what_may_succeed_later_is_retriable() -> None:

@@ -49,6 +49,12 @@ def test_forks_while_four_threads_publish(tmp_path: Path) -> None:
     assert len({line["pid"] for line in lines}) == 1 + 8 + 8
 
 
+def test_no_child_is_forked_in_the_middle_of_a_turn_of_the_keeper(tmp_path: Path) -> None:
+    """It would inherit sqlite's locks, held for ever."""
+    program = str(TESTS / "unit" / "programs" / "forks_in_a_turn.py")
+    assert run_script(program, str(tmp_path)).strip() == "0"
+
+
 @pytest.mark.parametrize(
     ("how", "expected"),
     [

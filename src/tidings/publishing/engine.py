@@ -23,6 +23,7 @@ from tidings.publishing.entry import Delivery, HeaderSource, Pair, Refused, Unde
 from tidings.publishing.gate import Gate
 from tidings.publishing.ledger import Ledger
 from tidings.publishing.mind import LOST_REPORT
+from tidings.publishing.outputs import current_outputs
 from tidings.publishing.pump import Pump
 from tidings.publishing.silence import Silence
 from tidings.publishing.storms import Storm
@@ -41,6 +42,8 @@ _REMEMBERED = 1000
 _COUNTING = 60.0
 _SLICE = 0.05
 _NAP = 0.002
+_RESOLVING = 0.1
+_STANDING_STILL = 1.0
 _SHARE = 0.8
 """While events are diverted, callers may fill this much of the queue: the drain gets the rest (ENGINE R6)."""
 
@@ -94,6 +97,7 @@ class Engine:
         self.not_handed = Admission(self, settings.max_block).not_handed
         self._starting = native_rlock()
         self._connected: tuple[Transport] | None = None
+        self._connected_at = 0.0
         self.rebuilds = 0
         self._deaths = 0
 
@@ -130,6 +134,8 @@ class Engine:
             finally:  # also when a second signal came: whatever is left of the entry is the engine's
                 entry.handed = True
         entry.handed = True
+        if (outputs := current_outputs()) is not None:
+            outputs.append(entry)
         return entry
 
     def tick(self) -> None:
@@ -147,6 +153,7 @@ class Engine:
                 raise self.closed_error()
             if self.transport is None:  # a step at a time: a signal handler may raise after each
                 self._connected = self._connected or (self._connect(),)
+                self._connected_at = time.monotonic()
                 self.pump = self.pump or Pump(self._connected[0], self._on_poll, self._on_death)
                 self.pump.start()
                 self.keeper.start()
@@ -157,6 +164,12 @@ class Engine:
                     self.pump.stop(0)
                     self.keeper.stop(0)
             return self.transport
+
+    def before_fork(self) -> Callable[[], None]:
+        """Stand still; returns what ends that. A client that was just made is resolving names."""
+        if self.transport is not None and (left := self._connected_at + _RESOLVING - time.monotonic()) > 0:
+            time.sleep(left)
+        return self.keeper.stand_still(0.0 if self.keeper.is_current else _STANDING_STILL)
 
     def route(self) -> None:
         """Choose where events go: straight to the client as a rule, through the gate while it matters."""
@@ -308,6 +321,7 @@ class Engine:
 
     def _rebuilt(self, transport: Transport) -> None:
         self.transport = transport
+        self._connected_at = time.monotonic()
         self.rebuilds += 1
         for entry in self.ledger.open_entries():
             if entry.handed and not entry.waiting:

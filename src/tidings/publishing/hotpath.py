@@ -19,6 +19,7 @@ from tidings.events.ids import Stamper
 from tidings.events.keys import encode_key
 from tidings.publishing.engine import Engine
 from tidings.publishing.entry import Delivery
+from tidings.publishing.outputs import current_outputs
 from tidings.publishing.plans import Plan
 
 Publish = Callable[[Any], Delivery]
@@ -106,6 +107,8 @@ def hot_path(  # noqa: PLR0915 - a call costs 0.1 µs
                 finally:
                     entry.handed = True
             entry.handed = True
+            if (outputs := current_outputs()) is not None:
+                outputs.append(entry)
             return entry
         except PublishError as error:
             return refused(error)

@@ -57,6 +57,10 @@ class Intake:
         self._directory = None if in_memory or not settings.enabled else _store_directory(settings, logger)
         self._start_afresh()
 
+    def before_fork(self) -> Callable[[], None]:
+        """Have the engine stand still while this process forks."""
+        return self._engine.before_fork()
+
     def after_fork(self) -> object:
         """In a forked child: start afresh, and let the parent's engine be."""
         inherited = self._engine

@@ -57,6 +57,8 @@ class Keeper:
         self._fresh: list[tuple[Delivery, list[Pair]]] = []
         self._waits: list[tuple[Delivery, float]] = []
         self._asked: deque[Callable[[], None]] = deque()
+        self._turning = native_lock()
+        """Held while the thread works, and while the process forks."""
         self._alarm = native_lock()
         self._alarm.acquire()
         self._secured = native_lock()
@@ -79,6 +81,11 @@ class Keeper:
         if self._alarm.locked():
             with contextlib.suppress(RuntimeError):
                 self._alarm.release()
+
+    def stand_still(self, timeout: float) -> Callable[[], None]:
+        """Let the thread do nothing until the function that this returns is called; waits for its turn to end
+        for up to ``timeout`` seconds."""
+        return self._turning.release if acquire(self._turning, timeout) else lambda: None
 
     @property
     def is_current(self) -> bool:
@@ -176,15 +183,17 @@ class Keeper:
     def _run(self) -> None:
         while not self._stopping:
             try:
-                self._open_store()
-                more = self._turn()
+                with self._turning:
+                    self._open_store()
+                    more = self._turn()
                 self._alarm.acquire(timeout=0 if more else self._pause())
             except BaseException as error:
                 self._deaths += 1
                 self._engine.keeper_stumbled(error, last=self._deaths >= _LAST_DEATH)
                 time.sleep(TICK)
                 self._recover()
-        self._end()
+        with self._turning:
+            self._end()
 
     def _pause(self) -> float:
         desk = self.desk

@@ -207,6 +207,10 @@ class InMemoryTransport:
                 return Search(found=found, answered=True, message="Found.", scanned=number + 1)
         return Search(answered=True, message="No record has this event_id.", scanned=len(self.records))
 
+    def before_fork(self) -> Callable[[], None]:
+        """Nothing has to stand still."""
+        return lambda: None
+
     def after_fork(self) -> object:
         """In a forked child: what was on its way is the parent's; the records so far stay to be seen."""
         inherited = (self._shared.lock, self._reports, self._held)

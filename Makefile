@@ -56,6 +56,7 @@ lint: setup
 # The pages that are written from the code.
 docs: setup
 	$(BIN)/python -m tools.configuration
+	$(BIN)/python -m tools.contract
 
 # Pins every dependency, with hashes and for every supported platform. Needs uv.
 constraints:

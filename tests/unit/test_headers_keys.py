@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import enum
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidings import InvalidEvent
+from tidings import InvalidEvent, Personal
 from tidings.events.headers import ENVELOPED, RAW, HeaderCheck, headers_size
 from tidings.events.keys import encode_key, key_reader
 
@@ -161,3 +162,17 @@ def test_how_a_key_is_read() -> None:
     assert key_reader(lambda order: order.customer.id)(Order()) == "c-1"
     with pytest.raises(InvalidEvent, match="ZeroDivisionError"):
         key_reader(lambda _: 1 // 0)(Order())
+
+
+def test_a_key_function_that_fails_shows_nothing_that_is_marked() -> None:
+    @dataclasses.dataclass
+    class Account:
+        email: Annotated[str, Personal]
+
+    def by_domain(account: Account) -> str:
+        raise LookupError(f"no domain in {account.email}")
+
+    with pytest.raises(InvalidEvent, match=r"no domain in \*\*\*") as raised:
+        key_reader(by_domain)(Account("ada.example.org"))
+    assert raised.value.__cause__ is None
+    assert raised.value.__suppress_context__ or raised.value.__context__ is None

@@ -12,6 +12,8 @@ import msgspec
 from tidings.errors import ConfigError, InvalidTopic
 from tidings.events.fields import declared_fields, missing_step
 from tidings.events.keys import KeyOf, key_reader
+from tidings.events.marks import Mark, changes_wire, leaves_out
+from tidings.events.privacy import check_marks, hide_in_repr, mark_of, value_on_wire
 from tidings.events.routing import check_topic
 
 C = TypeVar("C", bound=type)
@@ -26,10 +28,20 @@ class Declaration(msgspec.Struct, frozen=True, kw_only=True):
     topic: str | None
     key: str | Callable[[Any], object] | None
     version: str | None
+    key_mark: Mark | None = None
+    """What the field that is the key is marked as."""
 
     def key_of(self, *, of_dicts: bool = False) -> KeyOf | None:
-        """A function that reads the key of an event of this type, or of a dict in its place."""
-        return None if self.key is None else key_reader(self.key, of_dicts=of_dicts)
+        """A function that reads the key of an event of this type, or of a dict in its place.
+
+        Where the wire carries something else for a Personal field, so does the key.
+        """
+        if self.key is None:
+            return None
+        read, mark = key_reader(self.key, of_dicts=of_dicts), self.key_mark
+        if mark is None or not changes_wire(mark):
+            return read
+        return lambda event: value_on_wire(mark, read(event))
 
 
 class Registry:
@@ -116,11 +128,17 @@ def _checked(
             check_topic(topic)
         except InvalidTopic as error:
             raise ConfigError(f"{where}: {error}") from None
+    key_mark = None
     if isinstance(key, str):
         if wrong := missing_step(cls, key):
             raise ConfigError(f"{where}: key {key!r}: {wrong}")
+        key_mark = mark_of(cls, key)
+        if leaves_out(key_mark):
+            raise ConfigError(f"{where}: key {key!r} never reaches the wire, as it is marked")
     elif key is not None and not callable(key):
         raise ConfigError(f"{where}: key is a {type(key).__qualname__}; it is a field's name or a function")
     if version is not None and not (isinstance(version, str) and version.isprintable()):
         raise ConfigError(f"{where}: version {version!r} is not a printable string")
-    return Declaration(event_type=event_type, topic=topic, key=key, version=version)
+    check_marks(cls)
+    hide_in_repr(cls)
+    return Declaration(event_type=event_type, topic=topic, key=key, version=version, key_mark=key_mark)

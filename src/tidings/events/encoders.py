@@ -5,7 +5,7 @@ from __future__ import annotations
 import keyword
 import math
 from collections.abc import Callable
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import Enum
 from types import NoneType, UnionType
@@ -14,16 +14,20 @@ from uuid import UUID
 
 import msgspec
 
-from tidings.errors import InvalidEvent
-from tidings.events.codec import (
-    REFUSALS,
-    Encode,
-    encode_native,
-    field_names,
-    is_pydantic,
-    refuse_hidden_nan,
-    unencodable,
-)
+from tidings.errors import ConfigError, InvalidEvent
+from tidings.events.care import finisher
+from tidings.events.faults import REFUSALS, Encode, encode_native, refuse_hidden_nan, unencodable, unreadable
+from tidings.events.markcheck import check_marks
+from tidings.events.masking import masked
+from tidings.events.models import model_encoder
+from tidings.events.places import Place, field_names, is_pydantic, is_typed_dict, place_of
+from tidings.events.shape import reach
+
+_EXACTLY = {
+    float: "({test} and isfinite(p.{field}))",
+    datetime: "({test} and p.{field}.tzinfo is utc)",
+}
+"""What more than its class a value must have, to be written as it is."""
 
 _PLAIN = (str, int, float, bool, bytes, datetime, date, UUID, Decimal, NoneType)
 
@@ -40,8 +44,32 @@ class Encoder(msgspec.Struct, frozen=True):
 
 
 def encoder_for(cls: type) -> Encoder:
-    """The encoder of a msgspec.Struct, dataclass or pydantic model class."""
-    return Encoder(_pydantic_encoder(cls)) if is_pydantic(cls) else _native_encoder(cls)
+    """The encoder of a msgspec.Struct, dataclass, pydantic model or TypedDict class.
+
+    Raises InvalidEvent when the class cannot be encoded as its annotations say.
+    """
+    try:
+        check_marks(cls)
+    except ConfigError as error:
+        raise InvalidEvent(error.args[0]) from None
+    encoder = Encoder(model_encoder(cls)) if is_pydantic(cls) else _native_encoder(cls)
+    found = reach(cls)
+    if not (found.has_marks or found.is_open):
+        return encoder
+    return Encoder(_veiled(encoder.encode, place_of(cls)), None if found.has_marks else encoder.is_exact)
+
+
+def _veiled(encode: Encode, place: Place) -> Encode:
+    """For a class that may hold marks: an error shows no marked value."""
+
+    def encode_veiled(payload: Any) -> bytes:
+        try:
+            return encode(payload)
+        except InvalidEvent as error:
+            refusal = InvalidEvent(masked(str(error.args[0]), payload, place))
+        raise refusal
+
+    return encode_veiled
 
 
 def _native_encoder(cls: type) -> Encoder:
@@ -51,9 +79,10 @@ def _native_encoder(cls: type) -> Encoder:
     fields); otherwise, and where it says no, the bytes are decoded as the class again (0.2 µs), which
     finds everything and names the path.
     """
+    place, hide, finish = place_of(cls), reach(cls).has_marks, finisher(cls)
     try:
         read_back: Callable[[bytes], object] = msgspec.json.Decoder(cls).decode
-        is_exact = _exact_type_test(cls)
+        is_exact = None if is_typed_dict(cls) else _exact_type_test(cls)
     except (TypeError, ValueError, NameError) as error:  # an annotation that means nothing here, or no JSON
         raise InvalidEvent(f"the fields of {cls.__qualname__} cannot be checked: {error}") from None
 
@@ -61,65 +90,22 @@ def _native_encoder(cls: type) -> Encoder:
         try:
             data = encode_native(payload)
         except REFUSALS as error:
-            raise unencodable(payload, error) from None
-        if is_exact is None or not is_exact(payload):
-            refuse_hidden_nan(payload, data)
-            try:
-                read_back(data)
-            except (msgspec.DecodeError, *REFUSALS) as error:
-                raise InvalidEvent(f"{cls.__qualname__}: {error}") from None
-        return data
+            refusal = unencodable(payload, error, place, hide=hide)
+        else:
+            return data if is_exact is not None and is_exact(payload) else checked(payload, data)
+        raise refusal  # here, so that the encoder's error is not behind it: it may hold values
+
+    def checked(payload: Any, data: bytes) -> bytes:
+        refuse_hidden_nan(payload, data, place)
+        try:
+            read_back(data)
+        except (msgspec.DecodeError, *REFUSALS) as error:
+            refusal = InvalidEvent(f"{cls.__qualname__}: {unreadable(error, hide=hide)}")
+        else:
+            return data if finish is None else finish(payload, data)
+        raise refusal
 
     return Encoder(encode, is_exact)
-
-
-def _pydantic_encoder(cls: type) -> Encode:
-    """For pydantic v2 models: validated when made; one made with model_construct is caught here."""
-    from pydantic_core import PydanticSerializationError  # noqa: PLC0415 - only where models are used
-
-    fields = frozenset(field_names(cls) or ())
-    never_none = _never_none(cls)
-    # By its configuration a model writes NaN as null, as the word NaN, which is no JSON, or as a string.
-    how: object = cls.model_config.get("ser_json_inf_nan", "null")  # type: ignore[attr-defined]
-
-    def not_finite(data: bytes) -> bool:
-        return b"null" in data if how == "null" else how == "constants" and (b"NaN" in data or b"Inf" in data)
-
-    def encode(payload: Any) -> bytes:
-        try:
-            data: bytes = payload.model_dump_json(warnings="error").encode()
-        except PydanticSerializationError as error:
-            raise InvalidEvent(f"{cls.__qualname__}: {error}") from None
-        except REFUSALS as error:
-            raise unencodable(payload, error) from None
-        values = payload.__dict__
-        if not fields <= values.keys():
-            raise InvalidEvent(
-                f"{cls.__qualname__}: no value for {', '.join(sorted(fields - values.keys()))}"
-            )
-        if b"null" in data and (wrong := [name for name in never_none if values[name] is None]):
-            raise InvalidEvent(f"{cls.__qualname__}: None is no value for {', '.join(wrong)}")
-        if not_finite(data):
-            refuse_hidden_nan(payload.model_dump(warnings=False), b"null")
-        return data
-
-    return encode
-
-
-def _never_none(cls: Any) -> list[str]:
-    """The fields of a model that may not be None: pydantic writes a None without looking."""
-    from pydantic import TypeAdapter, ValidationError  # noqa: PLC0415 - only where models are used
-    from pydantic.errors import PydanticUserError  # noqa: PLC0415
-
-    found = []
-    for name, field in cls.model_fields.items():
-        try:
-            TypeAdapter(field.annotation).validate_python(None)
-        except ValidationError:
-            found.append(name)
-        except (PydanticUserError, NameError, TypeError):  # a type that only the model itself can build
-            continue
-    return found
 
 
 def _exact_type_test(cls: type) -> Callable[[Any], bool] | None:
@@ -129,7 +115,7 @@ def _exact_type_test(cls: type) -> Callable[[Any], bool] | None:
     """
     hints = get_type_hints(cls, include_extras=True)
     tests: list[str] = []
-    names: dict[str, object] = {"isfinite": math.isfinite}
+    names: dict[str, object] = {"isfinite": math.isfinite, "utc": UTC}
     for field in field_names(cls) or ():
         allowed = _plain_types(hints.get(field))
         if allowed is None or keyword.iskeyword(field):
@@ -139,7 +125,7 @@ def _exact_type_test(cls: type) -> Callable[[Any], bool] | None:
             name = f"kind{len(names)}"
             names[name] = kind
             test = f"p.{field}.__class__ is {name}"
-            options.append(f"({test} and isfinite(p.{field}))" if kind is float else test)
+            options.append(_EXACTLY.get(kind, "{test}").format(test=test, field=field))
         tests.append(f"({' or '.join(options)})")
     # Generated because a loop over the fields costs more than decoding the bytes again; made of
     # identifiers that Python itself accepted as field names.

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from tidings.errors import InvalidEvent
+from tidings.events.privacy import masked_text
 
 Key = str | bytes | int | UUID | None
 KeyOf = Callable[[Any], object]
@@ -26,8 +27,11 @@ def key_reader(key: str | KeyOf, *, of_dicts: bool = False) -> KeyOf:
     def read(event: object) -> object:
         try:
             return read_key(event)
-        except Exception as error:
-            raise InvalidEvent(f"the key cannot be read: {error!r}") from error
+        except Exception as error:  # of a user's function: its text may repeat what is marked
+            said = repr(error)
+            shown = masked_text(said, event)
+            cause = error if shown == said else None
+        raise InvalidEvent(f"the key cannot be read: {shown}") from cause
 
     return read
 

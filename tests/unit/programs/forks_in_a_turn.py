@@ -26,7 +26,7 @@ def slow_turn(keeper: Keeper) -> Any:
         in_turn = False
 
 
-Keeper._turn = slow_turn  # type: ignore[method-assign]
+Keeper._turn = slow_turn  # type: ignore[method-assign,assignment]
 publisher = Publisher(transport=InMemoryTransport(), durability="spill", store_dir=Path(sys.argv[1]))
 publisher.publish_json("t", 1)
 found = 0

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, TopicPartition
 
 from support.kafka_reader import read_topic
+from support.replay_post import Post
 from support.replaying import KafkaSender, letter
 from tidings.errors import BrokersUnavailable, ConfigError, ConsumeError, DeliveryError
 from tidings.kafka.dead_letters import DeadLetterTopic
@@ -28,61 +22,10 @@ from tidings.letters.replay_report import ReplayReport
 from tidings.settings import Settings
 from tidings.testing import RealKafka
 from tidings.testing.contract import unique_topic
-from tidings.testing.memory import InMemoryRecord
 
 _PROGRAM = Path(__file__).parent / "programs" / "replays.py"
 _TESTS = Path(__file__).parent.parent
 _WAIT = 60.0
-
-
-class Post:
-    """A dead-letter topic and the topic its letters are from."""
-
-    def __init__(self, kafka: RealKafka, sender: KafkaSender) -> None:
-        self.brokers = kafka.bootstrap_servers
-        self.settings = Settings(brokers=self.brokers)
-        self.sender = sender
-        self.orders, self.dlq = unique_topic(), unique_topic()
-        kafka.create_topic(self.orders, 4)
-        kafka.create_topic(self.dlq, 4)
-
-    def letters(self, *numbers: int, partition: int | None = None, **more: Any) -> None:
-        """Write letters as a publisher does: with the event's key."""
-        waiting = []
-        for number in numbers:
-            it = letter(number, self.orders, **more)
-            waiting.append(self.sender._replay(self.dlq, it.encode(), it.key, [], None, partition))
-        for each in waiting:
-            each.wait(_WAIT)
-
-    def replay(self, **options: Any) -> Replay:
-        source = DeadLetterTopic(self.settings, self.dlq)
-        return Replay(source=source, publisher=self.sender, **options)
-
-    def run(self, **options: Any) -> ReplayReport:
-        return self.replay(**options).run()
-
-    def replayed(self, count: int) -> list[InMemoryRecord]:
-        return read_topic(self.brokers, self.orders, count)
-
-    def ids(self, count: int) -> Counter[bytes | None]:
-        return Counter(dict(record.headers)["event_id"] for record in self.replayed(count))
-
-    def notes(self, count: int) -> list[dict[str, Any]]:
-        return [json.loads(it.value or b"") for it in read_topic(self.brokers, f"{self.dlq}.replays", count)]
-
-    def committed(self, name: str = "default") -> dict[int, int]:
-        consumer = Consumer({"bootstrap.servers": self.brokers, "group.id": f"tidings-replay-{name}"})
-        asked = [TopicPartition(self.dlq, partition) for partition in range(4)]
-        found = {each.partition: each.offset for each in consumer.committed(asked, timeout=_WAIT)}
-        consumer.close()
-        return {partition: offset for partition, offset in found.items() if offset >= 0}
-
-    def topics(self) -> set[str]:
-        consumer = Consumer({"bootstrap.servers": self.brokers, "group.id": "looks-around"})
-        found = set(consumer.list_topics(timeout=_WAIT).topics)
-        consumer.close()
-        return found
 
 
 @pytest.fixture
@@ -95,20 +38,6 @@ def sender(tidings_own_kafka: RealKafka) -> Iterator[KafkaSender]:
 @pytest.fixture
 def post(tidings_own_kafka: RealKafka, sender: KafkaSender) -> Post:
     return Post(tidings_own_kafka, sender)
-
-
-def start(post: Post, name: str) -> subprocess.Popen[bytes]:
-    """A replay of 50 letters a second in a process of its own."""
-    command = [sys.executable, str(_PROGRAM), post.brokers, post.dlq, name]
-    return subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(_TESTS)})
-
-
-def wait_for(true: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
-    end = time.monotonic() + _WAIT
-    while not true():
-        assert process.poll() is None
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 def test_events_go_where_they_came_from_exactly_and_once(post: Post) -> None:
@@ -277,74 +206,6 @@ def test_a_run_that_is_stopped_is_resumed(post: Post) -> None:
     assert set(post.ids(30).values()) == {1}
 
 
-def test_two_at_once_share_the_letters(post: Post) -> None:
-    """What the filter passes over holds the commits back: only the ledger knows what the other has done."""
-    for partition in range(4):
-        post.letters(partition, error_code="INVALID_RECORD", partition=partition)
-    post.letters(*range(200))
-    reports: list[ReplayReport] = []
-    where = {"error_code": "MSG_*"}
-
-    def run() -> None:
-        reports.append(post.run(where=where, rate=20))
-
-    runners = [threading.Thread(target=run) for _ in range(2)]
-    runners[0].start()
-    post.replayed(20)  # it has them all, until the other comes
-    runners[1].start()
-    for runner in runners:
-        runner.join(_WAIT * 2)
-    assert [report.stopped for report in reports] == ["", ""]
-    assert sum(report.replayed for report in reports) == 200
-    assert all(report.replayed for report in reports)
-    ids = post.ids(200)
-    assert len(ids) == 200
-    assert set(ids.values()) == {1}
-
-
-@pytest.mark.skip(reason="fails in some runs: NOT_LEADER for a while after the pause (issue 4)")
-def test_a_kafka_that_goes_silent_ends_the_run_and_loses_nothing(
-    post: Post, tidings_own_kafka: RealKafka
-) -> None:
-    post.letters(*range(40))
-    source = DeadLetterTopic(post.settings, post.dlq, timeout=3)
-    replay = Replay(source=source, publisher=post.sender, all=True, rate=10, patience=3)
-    reports: list[ReplayReport] = []
-    runner = threading.Thread(target=lambda: reports.append(replay.run()))
-    runner.start()
-    post.replayed(1)
-    tidings_own_kafka.pause(1)
-    runner.join(_WAIT)
-    tidings_own_kafka.resume(1)
-    assert reports, "the run has not ended"
-    assert reports[0].stopped
-    assert reports[0].message.startswith("Stopped: ")
-    rest = post.run(all=True)
-    assert rest.stopped == ""
-    assert rest.replayed + reports[0].replayed == 40
-    assert set(post.ids(40)) == {b"e-%d" % number for number in range(40)}
-
-
-def test_a_run_that_was_suspended_does_not_repeat_what_another_has_done(post: Post) -> None:
-    post.letters(*range(150))
-    process = start(post, "suspended")
-    try:
-        wait_for(lambda: len(post.replayed(0)) >= 30, process)
-        process.send_signal(signal.SIGSTOP)
-        done = len(post.replayed(30))
-        report = post.run(all=True, name="suspended")
-        process.send_signal(signal.SIGCONT)
-        assert process.wait(_WAIT) == 0
-    finally:
-        process.kill()
-        process.wait(_WAIT)
-    assert report.stopped == ""
-    assert 0 < report.replayed <= 150 - done + 50
-    ids = post.ids(150)
-    assert set(ids) == {b"e-%d" % number for number in range(150)}
-    assert sum(ids.values()) - 150 <= 50  # one second of sending, at 50 a second
-
-
 def test_who_was_away_for_long_asks_the_ledger_before_it_goes_on(
     post: Post, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -370,21 +231,3 @@ def test_who_was_away_for_long_asks_the_ledger_before_it_goes_on(
         assert all(source.is_settled(each) for each in taken())
     finally:
         source.close()
-
-
-def test_a_killed_run_repeats_only_what_was_in_flight(post: Post) -> None:
-    post.letters(*range(150))
-    process = start(post, "killed")
-    try:
-        wait_for(lambda: len(post.replayed(0)) >= 70, process)
-    finally:
-        process.kill()
-        process.wait(_WAIT)
-    done = len(post.replayed(70))
-    assert done < 150
-    report = post.run(all=True, name="killed")
-    assert report.stopped == ""
-    ids = post.ids(150)
-    assert set(ids) == {b"e-%d" % number for number in range(150)}
-    assert sum(ids.values()) - 150 <= 50  # one second of sending, at 50 a second
-    assert report.replayed == 150 - done + sum(ids.values()) - 150

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Mapping
 from typing import Any
@@ -53,9 +54,11 @@ def read(settings: Mapping[str, Any], topic: str) -> bytes | None:
     return message.value()
 
 
-def errors_of(settings: Mapping[str, Any]) -> set[str]:
-    """The names of what the client complains about until it is done trying: 2 seconds."""
+def errors_of(settings: Mapping[str, Any], until: str = "") -> set[str]:
+    """The names of what the client complains about in 2 seconds, or in up to 20 until one that is awaited."""
     errors: set[str] = set()
     producer = Producer({**client_config(settings), "error_cb": lambda error: errors.add(error.name())})
-    producer.poll(2)
+    end = time.monotonic() + (20 if until else 2)
+    while until not in errors and (left := end - time.monotonic()) > 0:
+        producer.poll(left)
     return errors

@@ -308,7 +308,7 @@ class Fussy(pydantic.BaseModel):
     @pydantic.field_serializer("name")
     def _shout(self, value: Any) -> Any:
         if value == NAME:
-            raise ValueError(f"no {value}")
+            raise ValueError(f"no {value.upper()}")
         return value
 
 

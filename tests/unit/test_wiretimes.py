@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 from typing_extensions import TypedDict
 
 from tidings import InvalidEvent
-from tidings.events.care import finisher
 from tidings.events.codec import encode_native, to_json
 from tidings.events.encoders import encoder_for
-from tidings.events.wiretimes import from_nanoseconds, may_hold_odd_times, to_nanoseconds
+from tidings.events.payloads.care import finisher
+from tidings.events.payloads.wiretimes import from_nanoseconds, may_hold_odd_times, to_nanoseconds
 
 PLUS_TWO = timezone(timedelta(hours=2))
 NAIVE = datetime(2026, 1, 2, 3, 4, 5)

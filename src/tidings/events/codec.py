@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tidings.events.care import finisher
-from tidings.events.faults import REFUSALS, Encode, encode_native, refuse_hidden_nan, unencodable
-from tidings.events.places import field_names
+from tidings.events.payloads.care import finisher
+from tidings.events.payloads.faults import REFUSALS, Encode, encode_native, refuse_hidden_nan, unencodable
+from tidings.events.payloads.places import field_names
 
 __all__ = ["REFUSALS", "Encode", "encode_native", "field_names", "to_json"]
 

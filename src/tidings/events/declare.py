@@ -12,7 +12,7 @@ import msgspec
 from tidings.errors import ConfigError, InvalidTopic
 from tidings.events.fields import declared_fields, missing_step
 from tidings.events.keys import KeyOf, key_reader
-from tidings.events.marks import Mark, changes_wire, leaves_out
+from tidings.events.payloads.marks import Mark, changes_wire, leaves_out
 from tidings.events.privacy import check_marks, hide_in_repr, mark_of, value_on_wire
 from tidings.events.routing import check_topic
 

@@ -15,13 +15,20 @@ from uuid import UUID
 import msgspec
 
 from tidings.errors import ConfigError, InvalidEvent
-from tidings.events.care import finisher
-from tidings.events.faults import REFUSALS, Encode, encode_native, refuse_hidden_nan, unencodable, unreadable
-from tidings.events.markcheck import check_marks
-from tidings.events.masking import masked
-from tidings.events.models import model_encoder
-from tidings.events.places import Place, field_names, is_pydantic, is_typed_dict, place_of
-from tidings.events.shape import reach
+from tidings.events.payloads.care import finisher
+from tidings.events.payloads.faults import (
+    REFUSALS,
+    Encode,
+    encode_native,
+    refuse_hidden_nan,
+    unencodable,
+    unreadable,
+)
+from tidings.events.payloads.markcheck import check_marks
+from tidings.events.payloads.masking import masked
+from tidings.events.payloads.models import model_encoder
+from tidings.events.payloads.places import Place, field_names, is_pydantic, is_typed_dict, place_of
+from tidings.events.payloads.shape import reach
 
 _EXACTLY = {
     float: "({test} and isfinite(p.{field}))",

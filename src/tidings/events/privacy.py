@@ -13,16 +13,25 @@ from typing import Any
 import msgspec
 
 from tidings.errors import InvalidEvent
-from tidings.events.editing import for_people
-from tidings.events.faults import REFUSALS
-from tidings.events.markcheck import check_marks
-from tidings.events.marks import ABSENT, MASK, Mark, Personal, Secret, changes_wire, on_wire, stronger
-from tidings.events.masking import masked
-from tidings.events.models import model_tree
-from tidings.events.places import ANYTHING, is_pydantic, place_of
-from tidings.events.reprs import hide_in_repr
-from tidings.events.shape import reach, shape_of
-from tidings.events.wiretimes import with_wire_times
+from tidings.events.payloads.editing import for_people
+from tidings.events.payloads.faults import REFUSALS
+from tidings.events.payloads.markcheck import check_marks
+from tidings.events.payloads.marks import (
+    ABSENT,
+    MASK,
+    Mark,
+    Personal,
+    Secret,
+    changes_wire,
+    on_wire,
+    stronger,
+)
+from tidings.events.payloads.masking import masked
+from tidings.events.payloads.models import model_tree
+from tidings.events.payloads.places import ANYTHING, is_pydantic, place_of
+from tidings.events.payloads.reprs import hide_in_repr
+from tidings.events.payloads.shape import reach, shape_of
+from tidings.events.payloads.wiretimes import with_wire_times
 
 __all__ = [
     "Personal",

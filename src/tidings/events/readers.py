@@ -10,11 +10,11 @@ from typing import Any, TypeVar
 import msgspec
 
 from tidings.errors import ConfigError, DecodeError
-from tidings.events.faults import unreadable
-from tidings.events.places import is_pydantic, place_of
-from tidings.events.rewriting import as_read, is_read_otherwise
-from tidings.events.shape import Reach, reach
-from tidings.events.walk import step
+from tidings.events.payloads.faults import unreadable
+from tidings.events.payloads.places import is_pydantic, place_of
+from tidings.events.payloads.rewriting import as_read, is_read_otherwise
+from tidings.events.payloads.shape import Reach, reach
+from tidings.events.payloads.walk import step
 
 T = TypeVar("T")
 _Decode = Callable[[bytes], Any]

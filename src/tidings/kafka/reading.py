@@ -66,6 +66,7 @@ def _is_passing(error: Exception) -> bool:
     return isinstance(error, KafkaException) and error.args[0].code() in {
         KafkaError.NOT_LEADER_FOR_PARTITION,
         KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError._UNKNOWN_PARTITION,  # the metadata has just named it
     }
 
 

@@ -85,6 +85,16 @@ class Housing:
         self._ledger.stored = sum(shelf.all_waiting for shelf in self.shelves)
         self.is_full = sum(shelf.journal.used for shelf in self.shelves) + self._reserved >= self._most
 
+    def trim(self) -> None:
+        """Of a full store, write the logs into the main files: what stands in both counts twice, and as long
+        as nothing is taken nothing else would do it."""
+        if self.is_full:
+            for shelf in self.shelves:
+                try:
+                    shelf.journal.checkpoint()
+                except JournalError as error:
+                    self._logger.error(f"a store cannot be written: {error}")
+
     def waiting(self) -> int:
         """How many rows wait, counted row by row."""
         return sum(shelf.journal.count() - len(shelf.held) for shelf in self.shelves)

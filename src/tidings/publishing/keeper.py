@@ -248,6 +248,7 @@ class Keeper:
         self.writer.tick(now)
         if self.housing is not None and not self._securing:
             self.housing.adopt(now)
+            self.housing.trim()
             self._letters.retire()
         return self._watch.look(copy_all=self._securing)
 

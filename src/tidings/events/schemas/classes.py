@@ -11,9 +11,9 @@ import msgspec
 from msgspec import inspect
 
 from tidings.errors import ConfigError
-from tidings.events.places import is_pydantic
+from tidings.events.payloads.places import is_pydantic
+from tidings.events.payloads.shape import shape_of
 from tidings.events.schemas.fields import Schema, correct, default_on_wire
-from tidings.events.shape import shape_of
 
 REF: Final = "#/components/schemas/"
 

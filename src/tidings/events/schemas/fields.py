@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 from types import NoneType
 from typing import Any, Final
 
-from tidings.events.marks import ABSENT, Personal, leaves_out
-from tidings.events.places import Place
-from tidings.events.shape import Shape
-from tidings.events.wiretimes import to_nanoseconds
+from tidings.events.payloads.marks import ABSENT, Personal, leaves_out
+from tidings.events.payloads.places import Place
+from tidings.events.payloads.shape import Shape
+from tidings.events.payloads.wiretimes import to_nanoseconds
 
 Schema = dict[str, Any]
 

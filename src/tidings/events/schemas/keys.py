@@ -7,11 +7,11 @@ from types import NoneType
 from typing import Any, Final
 from uuid import UUID
 
-from tidings.events.marks import Personal, changes_wire
-from tidings.events.places import ANYTHING, Place, place_of
+from tidings.events.payloads.marks import Personal, changes_wire
+from tidings.events.payloads.places import ANYTHING, Place, place_of
+from tidings.events.payloads.shape import shape_of
 from tidings.events.privacy import mark_of
 from tidings.events.schemas.fields import Schema
-from tidings.events.shape import shape_of
 
 _TEXTS: Final[dict[type, Schema]] = {
     str: {"type": "string"},

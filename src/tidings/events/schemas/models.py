@@ -9,9 +9,9 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 from pydantic_core import core_schema
 
+from tidings.events.payloads.shape import shape_of
 from tidings.events.schemas.classes import REF
 from tidings.events.schemas.fields import DURATION, Schema, correct, default_on_wire
-from tidings.events.shape import shape_of
 
 
 def model_schema(cls: type[BaseModel]) -> tuple[Schema, dict[str, Schema]]:

@@ -27,7 +27,7 @@ from uuid import UUID
 
 import msgspec
 
-from tidings.events.marks import ABSENT, Mark, mark_in, stronger
+from tidings.events.payloads.marks import ABSENT, Mark, mark_in, stronger
 
 Bound = Mapping[Any, Any]
 """What the type variables of a generic class stand for."""

@@ -8,9 +8,9 @@ from typing import Any, Literal, get_origin
 
 import msgspec
 
-from tidings.events.hints import Later, hints_of, type_arguments
-from tidings.events.marks import changes_wire, leaves_out
-from tidings.events.places import (
+from tidings.events.payloads.hints import Later, hints_of, type_arguments
+from tidings.events.payloads.marks import changes_wire, leaves_out
+from tidings.events.payloads.places import (
     ANYTHING,
     Place,
     is_named_tuple,

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
-from tidings.events.places import is_pydantic
+from tidings.events.payloads.places import is_pydantic
 
 
 def hints_of(cls: Any) -> tuple[dict[str, Any], bool]:

@@ -10,8 +10,8 @@ from typing import Any, Final
 import msgspec
 
 from tidings.errors import InvalidEvent
-from tidings.events.places import ANYTHING, Place, plain_value
-from tidings.events.walk import Part, parts
+from tidings.events.payloads.places import ANYTHING, Place, plain_value
+from tidings.events.payloads.walk import Part, parts
 
 Encode = Callable[[Any], bytes]
 Check = Callable[[object], str | None]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, get_origin
 
-from tidings.events.places import ANYTHING, Place, is_typed_dict
-from tidings.events.shape import Shape, shape_of
+from tidings.events.payloads.places import ANYTHING, Place, is_typed_dict
+from tidings.events.payloads.shape import Shape, shape_of
 
 Part = tuple[str, Any, Place]
 """A step of a path (``.price``, ``[3]``), what stands there, and its place."""

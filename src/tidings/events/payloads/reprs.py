@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 from reprlib import recursive_repr
 from typing import Any, TypeVar
 
-from tidings.events.marks import MASK
-from tidings.events.places import ANYTHING, Place
-from tidings.events.shape import Shape, reach
-from tidings.events.walk import extras_of, marked_parts, parts, shape_at, value_of
+from tidings.events.payloads.marks import MASK
+from tidings.events.payloads.places import ANYTHING, Place
+from tidings.events.payloads.shape import Shape, reach
+from tidings.events.payloads.walk import extras_of, marked_parts, parts, shape_at, value_of
 
 C = TypeVar("C", bound=type)
 

@@ -9,11 +9,11 @@ from typing import Any
 import msgspec
 
 from tidings.errors import InvalidEvent
-from tidings.events.faults import encode_native, refuse_hidden_nan
-from tidings.events.marks import ABSENT, MASK, Mark, changes_wire, leaves_out, on_wire
-from tidings.events.places import ANYTHING, Place
-from tidings.events.shape import Shape
-from tidings.events.walk import extras_of, marked_parts, shape_at, value_of
+from tidings.events.payloads.faults import encode_native, refuse_hidden_nan
+from tidings.events.payloads.marks import ABSENT, MASK, Mark, changes_wire, leaves_out, on_wire
+from tidings.events.payloads.places import ANYTHING, Place
+from tidings.events.payloads.shape import Shape
+from tidings.events.payloads.walk import extras_of, marked_parts, shape_at, value_of
 
 
 def for_wire(value: object, tree: Any, place: Place) -> Any:

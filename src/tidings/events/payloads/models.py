@@ -10,12 +10,12 @@ from typing import Any
 import msgspec
 
 from tidings.errors import InvalidEvent
-from tidings.events.care import finisher
-from tidings.events.faults import REFUSALS, Encode, refuse_hidden_nan, unencodable
-from tidings.events.places import ANYTHING, is_pydantic, plain_value
-from tidings.events.shape import reach
-from tidings.events.walk import marked_parts, parts
-from tidings.events.wiretimes import may_hold_odd_times
+from tidings.events.payloads.care import finisher
+from tidings.events.payloads.faults import REFUSALS, Encode, refuse_hidden_nan, unencodable
+from tidings.events.payloads.places import ANYTHING, is_pydantic, plain_value
+from tidings.events.payloads.shape import reach
+from tidings.events.payloads.walk import marked_parts, parts
+from tidings.events.payloads.wiretimes import may_hold_odd_times
 
 Modes = tuple[dict[str, Any], ...]
 """Arguments of pydantic's own serialization: the ways in which a model may write times."""

@@ -6,9 +6,9 @@ import binascii
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tidings.events.marks import MASK
-from tidings.events.places import Place, plain_value
-from tidings.events.walk import marked_parts, parts
+from tidings.events.payloads.marks import MASK
+from tidings.events.payloads.places import Place, plain_value
+from tidings.events.payloads.walk import marked_parts, parts
 
 _SHORTEST = 3
 

@@ -12,12 +12,12 @@ from typing import Any, Literal
 import msgspec
 
 from tidings.errors import InvalidEvent
-from tidings.events.editing import for_wire
-from tidings.events.faults import REFUSALS, encode_native, unencodable
-from tidings.events.masking import masked
-from tidings.events.places import Place, is_named_tuple, is_pydantic, is_typed_dict, place_of
-from tidings.events.shape import reach, shape_of
-from tidings.events.wiretimes import may_hold_odd_times, with_wire_times
+from tidings.events.payloads.editing import for_wire
+from tidings.events.payloads.faults import REFUSALS, encode_native, unencodable
+from tidings.events.payloads.masking import masked
+from tidings.events.payloads.places import Place, is_named_tuple, is_pydantic, is_typed_dict, place_of
+from tidings.events.payloads.shape import reach, shape_of
+from tidings.events.payloads.wiretimes import may_hold_odd_times, with_wire_times
 
 Finish = Callable[[Any, bytes], bytes]
 """From a payload and its JSON to the JSON for the wire. Raises InvalidEvent, without marked values."""

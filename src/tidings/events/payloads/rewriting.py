@@ -7,11 +7,11 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
-from tidings.events.marks import ABSENT
-from tidings.events.places import ANYTHING, Place
-from tidings.events.shape import Reach, Shape, shape_of
-from tidings.events.walk import best_fit
-from tidings.events.wiretimes import from_nanoseconds
+from tidings.events.payloads.marks import ABSENT
+from tidings.events.payloads.places import ANYTHING, Place
+from tidings.events.payloads.shape import Reach, Shape, shape_of
+from tidings.events.payloads.walk import best_fit
+from tidings.events.payloads.wiretimes import from_nanoseconds
 
 _INTEGER = re.compile(r"-?\d{1,30}").fullmatch
 

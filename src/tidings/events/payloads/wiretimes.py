@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tidings.errors import InvalidEvent
-from tidings.events.walk import step
+from tidings.events.payloads.walk import step
 
 _TIMES = frozenset({datetime, timedelta})
 _LOOKED_INTO = _TIMES | {dict, list, tuple}

@@ -8,9 +8,9 @@ from typing import Any, get_origin
 import msgspec
 
 from tidings.errors import ConfigError
-from tidings.events.marks import ABSENT, Mark, Personal, changes_wire, leaves_out
-from tidings.events.places import Place, is_pydantic
-from tidings.events.shape import Field, Shape, reach, shape_of
+from tidings.events.payloads.marks import ABSENT, Mark, Personal, changes_wire, leaves_out
+from tidings.events.payloads.places import Place, is_pydantic
+from tidings.events.payloads.shape import Field, Shape, reach, shape_of
 
 _CHOOSE = "mark the whole, or leave the serializer out"
 _BLANK = "its type may be str, bytes or optional"

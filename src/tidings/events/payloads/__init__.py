@@ -1,0 +1,1 @@
+"""Payloads: what a class holds, field by field; what may be written of it, and shown."""

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Annotated, Any, NotRequired, TypedDict
 
 import msgspec
 import pydantic
 import pytest
 
-from tidings import ConfigError, Registry
+from tidings import ConfigError, InvalidEvent, Personal, Publisher, Registry, Secret
 from tidings.events.declare import declaration_of
+from tidings.testing import InMemoryTransport
 
 
 class Plain:
@@ -95,3 +96,103 @@ def test_two_classes_of_one_type_are_an_error_and_a_reload_is_not() -> None:
 def test_a_subclass_does_not_inherit_the_declaration() -> None:
     base = Registry().event("order.placed")(_struct())
     assert declaration_of(type("Sub", (base,), {})) is None
+
+
+class Maybe(msgspec.Struct):
+    order_id: str | None = None
+
+
+def test_a_key_field_that_is_none_is_refused() -> None:
+    registry = Registry()
+    registry.event("order.placed", key="order_id")(Maybe)
+    transport = InMemoryTransport()
+    with Publisher(transport=transport, registry=registry) as publisher:
+        for _ in range(2):  # the general way, then the hot path
+            with pytest.raises(InvalidEvent, match="the key field 'order_id' is None"):
+                publisher.publish(Maybe())
+        with pytest.raises(InvalidEvent, match="the key field 'order_id' is None"):
+            publisher.publish({"order_id": None}, event_type="order.placed")
+        publisher.publish(Maybe(), key="given")
+    assert [record.key for record in transport.records] == [b"given"]
+
+
+def test_a_key_function_may_say_that_there_is_none() -> None:
+    registry = Registry()
+    registry.event("order.placed", key=lambda order: order.order_id)(Maybe)
+    transport = InMemoryTransport()
+    with Publisher(transport=transport, registry=registry) as publisher:
+        publisher.publish(Maybe())
+        publisher.publish(Maybe())
+    assert [record.key for record in transport.records] == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("key", "says"),
+    [
+        ("customer.name", "'name' is not one of customer's fields: id"),
+        ("customer.id.x", ""),
+        ("anything.x", ""),
+        ("maybe.id", ""),
+        ("maybe.no", "'no' is not one of maybe's fields: id"),
+    ],
+)
+def test_a_path_is_checked_as_far_as_annotations_tell(key: str, says: str) -> None:
+    declare = Registry().event("order.placed", key=key)
+    if says:
+        with pytest.raises(ConfigError, match=says):
+            declare(WithParts)
+    else:
+        declare(WithParts)
+
+
+class Part(msgspec.Struct):
+    id: str
+
+
+class WithParts(msgspec.Struct):
+    customer: Part
+    anything: Any = None
+    maybe: Part | None = None
+
+
+def test_typed_dicts_are_checked_and_keyed() -> None:
+    class Noted(TypedDict):
+        order_id: str
+        count: NotRequired[int]
+
+    registry = Registry()
+    registry.event("order.noted", topic="notes", key="order_id", version="4")(Noted)
+    transport = InMemoryTransport()
+    with Publisher(transport=transport, registry=registry) as publisher:
+        publisher.publish(Noted(order_id="o-1"), event_type="order.noted")
+        with pytest.raises(InvalidEvent, match="count"):
+            publisher.publish({"order_id": "o-1", "count": "many"}, event_type="order.noted")
+        with pytest.raises(InvalidEvent, match="order_id"):
+            publisher.publish({"count": 1}, event_type="order.noted")
+    (record,) = transport.records
+    assert (record.topic, record.key, record.json()["version"]) == ("notes", b"o-1", "4")
+
+
+@pytest.mark.parametrize("event_type", ["Placed", "order", "order.Placed", "order..placed", "order placed"])
+def test_entity_action_where_it_is_asked_for(event_type: str) -> None:
+    with pytest.raises(ConfigError, match=r"entity\.action"):
+        Registry(entity_action=True).event(event_type)(_struct())
+    Registry(entity_action=True).event("order.line_item.placed")(_struct())
+    Registry().event(event_type)(_struct())
+
+
+def test_a_key_may_not_be_what_never_leaves() -> None:
+    for mark in (Secret, Personal(on_wire="drop")):
+        cls = msgspec.defstruct("Card", [("number", Annotated[str, mark], "")])
+        with pytest.raises(ConfigError, match="never reaches the wire"):
+            Registry().event("card.added", key="number")(cls)
+
+
+def test_a_key_is_what_the_wire_carries() -> None:
+    registry = Registry()
+    cls = msgspec.defstruct("Card", [("number", Annotated[str, Personal(on_wire="last4")])])
+    registry.event("card.added", key="number")(cls)
+    transport = InMemoryTransport()
+    with Publisher(transport=transport, registry=registry) as publisher:
+        publisher.publish(cls("4111111111111111"))
+    assert transport.records[0].key == b"************1111"

@@ -50,6 +50,50 @@ def test_what_is_published_is_read_again(form: str) -> None:
     assert untyped == {"order_id": "o-1", "wait": 1_000_000_000}
 
 
+def _is_text(value: object) -> bool:
+    try:
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    except (UnicodeEncodeError, ValueError):
+        return False
+    return True
+
+
+texts = st.text().filter(_is_text)
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False) | texts,
+    lambda inner: st.lists(inner) | st.dictionaries(texts, inner),
+    max_leaves=15,
+).filter(_is_text)
+
+
+@given(
+    data=json_values,
+    event_type=st.text(st.characters(exclude_categories=("C", "Z")), min_size=1),
+    event_id=texts,
+    correlation_id=st.none() | texts.filter(bool),
+    version=texts.filter(bool),
+)
+def test_whatever_is_encoded_is_decoded_to_the_same(
+    data: object, event_type: str, event_id: str, correlation_id: str | None, version: str
+) -> None:
+    sent: Envelope[object] = Envelope(
+        data=data,
+        event_type=event_type,
+        event_id=event_id,
+        timestamp=datetime(2026, 1, 2, 3, 4, 5, 6, UTC),
+        source="shop",
+        version=version,
+        correlation_id=correlation_id,
+        extensions={"more": data},
+    )
+    transport = InMemoryTransport()
+    with Publisher(transport=transport) as publisher:
+        publisher.publish(sent)
+    (record,) = transport.records
+    read = decode(record.value, record.headers)
+    assert read == (sent if correlation_id else sent.but(correlation_id=event_id))
+
+
 def test_reading_needs_only_a_type_and_data() -> None:
     assert decode(_bytes(OURS)) == Envelope(data={"order_id": "o-1"}, event_type="order.placed")
 

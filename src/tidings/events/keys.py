@@ -47,6 +47,13 @@ def _path_reader(path: str) -> KeyOf:
     return read
 
 
+def no_key(field: str) -> InvalidEvent:
+    """The error for an event whose key field is None: without a key it would lose its order in silence."""
+    return InvalidEvent(
+        f"the key field {field!r} is None: events of this type have a key. Fill it in, or give publish() one"
+    )
+
+
 def encode_key(key: object) -> bytes | None:
     """A key's bytes: str, int and UUID as UTF-8 text, bytes as they are, None for no key.
 

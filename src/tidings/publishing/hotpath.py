@@ -16,7 +16,7 @@ from tidings.events.codec import REFUSALS, encode_native
 from tidings.events.correlation import current_correlation_id
 from tidings.events.frame import Frame, text
 from tidings.events.ids import Stamper
-from tidings.events.keys import encode_key
+from tidings.events.keys import encode_key, no_key
 from tidings.publishing.engine import Engine
 from tidings.publishing.entry import Delivery
 from tidings.publishing.outputs import current_outputs
@@ -47,7 +47,7 @@ def hot_path(  # noqa: PLR0915 - a call costs 0.1 µs
         quick, is_exact = encode, _surely
     else:
         quick = encode_native
-    key_of, topic = plan.key_of, plan.topic
+    key_of, key_field, topic = plan.key_of, plan.key_field, plan.topic
     before_id, after_id, after_time = frame.before_id + b'"', b'"' + frame.after_id, frame.after_time
     type_header, content_type = frame.type_header, frame.content_type
     before_own_id = after_time + b'"'
@@ -55,7 +55,7 @@ def hot_path(  # noqa: PLR0915 - a call costs 0.1 µs
     surely_fits = (max_bytes - _FRAMING) // 3
     arrive = engine.ledger.arrivals.append
 
-    def publish(event: Any) -> Delivery:
+    def publish(event: Any) -> Delivery:  # noqa: PLR0912 - as above
         try:
             try:
                 data = quick(event)
@@ -93,6 +93,8 @@ def hot_path(  # noqa: PLR0915 - a call costs 0.1 µs
                 )
             headers = [("event_id", event_id), type_header, ("correlation_id", header), content_type]
             key = encode_key(key_of(event))
+            if key is None and key_field is not None:
+                raise no_key(key_field)
             if len(value) > surely_fits or len(key or b"") > surely_fits:
                 check_size(value, key, headers)
             entry = Delivery(engine, topic, key, value, frame, event_id)

@@ -142,7 +142,7 @@ class Intake:
         value, pairs = frame.around(data, id_bytes, time_text, correlation_id, quoted, envelope.extra())
         if headers is not None:
             pairs += ENVELOPED.pairs(headers)
-        record_key = encode_key(plan.key_of(payload) if key is None else key)
+        record_key = plan.key(payload) if key is None else encode_key(key)
         self._check_size(value, record_key, pairs)
         target = plan.topic if topic is None else self._router.resolve(topic)
         return self._engine.accept(target, value, record_key, pairs, id_bytes, -1, 0, max_block)

@@ -16,7 +16,7 @@ from tidings.events.encoders import Encoder, encoder_for
 from tidings.events.envelope import Envelope
 from tidings.events.fields import declared_fields
 from tidings.events.frame import Framing, json_frame
-from tidings.events.keys import KeyOf
+from tidings.events.keys import KeyOf, encode_key, no_key
 from tidings.events.routing import Router
 
 _FRAMES: Final[Mapping[str, Callable[[str, str, str], Framing]]] = {
@@ -38,6 +38,15 @@ class Plan(msgspec.Struct, frozen=True):
     frame: Framing
     encoder: Encoder
     key_of: KeyOf
+    key_field: str | None
+    """The field, or the path, that the key is read from; None for a function, and without a key."""
+
+    def key(self, event: object) -> bytes | None:
+        """The record's key. Raises InvalidEvent, also where the field that is the key is None."""
+        key = encode_key(self.key_of(event))
+        if key is None and self.key_field is not None:
+            raise no_key(self.key_field)
+        return key
 
 
 class Plans:
@@ -111,11 +120,16 @@ class Plans:
             frame=self._frame(event_type, self._source, version),
             encoder=encoder,
             key_of=key_of or _no_key,
+            key_field=_field(declaration) if key_of else None,
         )
 
 
 def _encoder(cls: type) -> Encoder:
     return Encoder(to_json) if declared_fields(cls) is None else encoder_for(cls)
+
+
+def _field(declaration: Declaration | None) -> str | None:
+    return declaration.key if declaration is not None and isinstance(declaration.key, str) else None
 
 
 def _no_key(_: Any) -> None:

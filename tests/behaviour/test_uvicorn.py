@@ -82,9 +82,12 @@ def test_four_workers(broker: EmbeddedBroker) -> None:
     topic = unique_topic()
     broker.create_topic(topic)
     with _uvicorn(broker, topic, PROGRAMS, "--workers", "4") as port:
-        workers = {_post(port, number) for number in range(200)}
-    assert len(workers) > 1
-    assert _numbers(broker, topic, 200) == list(range(200))
+        workers, end, number = set[int](), time.monotonic() + _START, 0
+        while number < 200 or len(workers) < 2:  # the first may be alone for a while
+            assert time.monotonic() < end, "one worker answers everything"
+            workers.add(_post(port, number))
+            number += 1
+    assert _numbers(broker, topic, number) == list(range(number))
 
 
 def test_reload(broker: EmbeddedBroker, tmp_path: Path) -> None:

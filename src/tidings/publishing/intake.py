@@ -137,7 +137,6 @@ class Intake:
         quoted = None
         if envelope.event_id is not None:
             quoted, id_bytes = text(envelope.event_id, "event_id")
-            correlation_id = envelope.event_id if correlation_id is None else correlation_id
         frame = self._plans.frame_of(envelope, plan)
         value, pairs = frame.around(data, id_bytes, time_text, correlation_id, quoted, envelope.extra())
         if headers is not None:

@@ -196,3 +196,19 @@ def test_a_key_is_what_the_wire_carries() -> None:
     with Publisher(transport=transport, registry=registry) as publisher:
         publisher.publish(cls("4111111111111111"))
     assert transport.records[0].key == b"************1111"
+
+
+def test_a_dict_in_place_of_a_class_has_its_topic_and_its_key_field_and_not_its_key_function() -> None:
+    registry = Registry()
+    registry.event("order.placed", topic="orders", key="order_id")(_struct())
+    registry.event("order.shipped", topic="orders", key=lambda order: order.order_id)(_struct("Shipped"))
+    transport = InMemoryTransport()
+    with Publisher(transport=transport, registry=registry) as publisher:
+        publisher.publish({"order_id": "o-1"}, event_type="order.placed")
+        publisher.publish({"order_id": "o-1"}, event_type="order.shipped")
+        with pytest.raises(InvalidEvent, match="the key cannot be read"):
+            publisher.publish({}, event_type="order.placed")
+    assert [(record.topic, record.key) for record in transport.records] == [
+        ("orders", b"o-1"),
+        ("orders", None),
+    ]

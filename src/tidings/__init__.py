@@ -40,6 +40,9 @@ from tidings.publishing.publisher import Publisher
 from tidings.states import CloseReport, Health, HealthStatus, Receipt, State, Stats, Whereabouts
 
 if TYPE_CHECKING:
+    from tidings.consuming.consumer import Consumer
+    from tidings.consuming.message import Message
+    from tidings.consuming.verdicts import Reject, Retry, Stop
     from tidings.events.builder import EventBuilder
     from tidings.events.decoding import decode
     from tidings.events.privacy import Personal, Secret
@@ -56,6 +59,7 @@ __all__ = [
     "CloseReport",
     "ConfigError",
     "ConsumeError",
+    "Consumer",
     "DeadLetter",
     "DeadLetterTopic",
     "DecodeError",
@@ -70,6 +74,7 @@ __all__ = [
     "HealthStatus",
     "InvalidEvent",
     "InvalidTopic",
+    "Message",
     "MessageSender",
     "Personal",
     "PublishError",
@@ -80,12 +85,15 @@ __all__ = [
     "RateLimited",
     "Receipt",
     "Registry",
+    "Reject",
     "Replay",
+    "Retry",
     "Secret",
     "Sender",
     "Settings",
     "State",
     "Stats",
+    "Stop",
     "StoreFull",
     "StoreUnavailable",
     "TidingsError",
@@ -102,13 +110,18 @@ logging.getLogger("tidings").addHandler(logging.NullHandler())
 
 
 _LATER = {
+    "Consumer": "tidings.consuming.consumer",
     "DeadLetter": "tidings.letters.letter",
     "DeadLetterTopic": "tidings.kafka.dead_letters",
     "EventBuilder": "tidings.events.builder",
+    "Message": "tidings.consuming.message",
     "Personal": "tidings.events.privacy",
+    "Reject": "tidings.consuming.verdicts",
     "Replay": "tidings.letters.replay",
+    "Retry": "tidings.consuming.verdicts",
     "Secret": "tidings.events.privacy",
     "Settings": "tidings.settings",
+    "Stop": "tidings.consuming.verdicts",
     "close_on_signals": "tidings.stopping",
     "decode": "tidings.events.decoding",
     "lifespan": "tidings.stopping",

@@ -12,6 +12,9 @@ _outer: ContextVar[_Outer | None] = ContextVar("tidings_outer_correlation_ids", 
 current_correlation_id = _current.get
 """The correlation id in force here, or None. Safe in threads and tasks: each context has its own."""
 
+set_correlation_id = _current.set
+"""Put an id in force in this context, for good: for a consumer, whose contexts are its own."""
+
 
 class correlation:  # noqa: N801 - reads as a function: with correlation("req-1"): ...
     """Give every event published in the ``with`` block this correlation id.

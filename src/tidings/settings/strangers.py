@@ -11,16 +11,6 @@ _log = logging.getLogger("tidings.settings")
 
 LATER = frozenset(
     {
-        "GROUP_ID",
-        "GROUP_PROTOCOL",
-        "GROUP_INSTANCE_ID",
-        "SESSION_TIMEOUT",
-        "MAX_POLL_INTERVAL",
-        "WORKERS",
-        "HANDLER_TIMEOUT",
-        "HANG_EXIT",
-        "ON_OUTAGE",
-        "UNKNOWN_TYPES",
         "RATE_LIMIT",
         "RATE_BURST",
         "BULKHEAD",

@@ -1,0 +1,1 @@
+"""Consuming: handlers for events, each event handled at least once or a letter."""

@@ -1,0 +1,200 @@
+"""The consumer's engine: its parts, from the start to the end of one life."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from tidings.consuming.fate import Fate
+from tidings.consuming.handlers import Handlers
+from tidings.consuming.holdings import Holdings
+from tidings.consuming.letters import Letters
+from tidings.consuming.polling import Polling, Runner
+from tidings.consuming.reading import Reading
+from tidings.consuming.states import ConsumerReport, ConsumerStats, PartitionStats
+from tidings.consuming.tally import Tally
+from tidings.publishing.threads import NativeThread, native_lock
+
+if TYPE_CHECKING:
+    from tidings.settings import Settings
+
+LEAVE = 2.0
+"""Seconds for Kafka to answer when the group is left; then it goes on without us."""
+
+
+class Running(Runner, Protocol):
+    """A runner with a life of its own."""
+
+    def start(self) -> None: ...
+    def stop(self, timeout: float) -> None: ...
+    def hanging(self) -> str: ...
+    def is_own_thread(self) -> bool: ...
+
+
+MakeRunner = Callable[[Holdings, Reading, Fate], Running]
+
+
+class Engine:
+    """One life of a consumer: starts once, ends once, whoever ends it.
+
+    The end is always the same: the polling thread finishes what handlers have in hand and stores it; then a
+    thread of its own, which may be left behind, stops the rest and leaves the group.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        group: str,
+        topics: Sequence[str],
+        handlers: Handlers,
+        make_runner: MakeRunner,
+        logger: logging.Logger,
+    ) -> None:
+        from tidings.kafka.consumer_client import (  # noqa: PLC0415 - confluent_kafka costs 60 ms to import
+            ConsumerClient,
+            LetterClient,
+            new_record,
+        )
+
+        self.failure: BaseException | None = None
+        self.reason = ""
+        """Why a handler stopped it."""
+        self.complaint: tuple[str, bool] | None = None
+        """What Kafka said last, and whether something cannot be read because of it."""
+        self.tally = Tally()
+        self._logger = logger
+        self._said: set[str] = set()
+        self.holdings = Holdings()
+        self.letters = Letters(
+            self.holdings,
+            self.tally,
+            lambda: LetterClient(settings, logger),
+            new_record,
+            group=group,
+            dlq=settings.dlq_topic,
+            client_id=settings.client_id,
+            logger=logger,
+        )
+        self.reading = Reading(handlers, settings.unknown_types)
+        self.fate = fate = Fate(
+            self.holdings, self.tally, self.letters, self._halt, logger, pauses=settings.on_outage == "pause"
+        )
+        self.runner = make_runner(self.holdings, self.reading, fate)
+        self._client = ConsumerClient(settings, group, self._on_word)
+        self.polling = Polling(
+            self._client,
+            topics,
+            self.holdings,
+            self.runner,
+            fate,
+            max_poll_interval=settings.max_poll_interval,
+            logger=logger,
+            assigned=self._on_assigned,
+            ended=self._on_end,
+        )
+        self._close_timeout = settings.close_timeout
+        self._leaving = NativeThread(self._leave, "tidings-leave")
+        self._closing = native_lock()
+        self._is_closing = False
+        self._unfinished = 0
+        self.left = False
+        self.is_closed = False
+
+    def start(self) -> None:
+        """Start every thread. Raises RuntimeError when none can be made."""
+        self.runner.start()
+        self.polling.start()
+
+    def stop(self, timeout: float | None = None) -> None:
+        """Begin the end; returns at once. Only the first call counts."""
+        with self._closing:
+            if self._is_closing:
+                return
+            self._is_closing = True
+        self.polling.stop(self._close_timeout if timeout is None else timeout)
+
+    def join(self, timeout: float | None) -> bool:
+        """Wait for the end, for up to ``timeout`` seconds (None: for ever); True if it came."""
+        end = None if timeout is None else time.monotonic() + timeout
+        if not self.polling.join(timeout):
+            return False
+        while not self._leaving.has_begun:  # for a moment: the polling thread starts it when it ends
+            time.sleep(0.001)
+        return self._leaving.join(None if end is None else max(0.0, end - time.monotonic()))
+
+    def is_own_thread(self) -> bool:
+        """True where waiting for the end would wait for oneself: in a handler."""
+        return self.runner.is_own_thread() or self.polling.is_own_thread() or self._leaving.is_current
+
+    @property
+    def is_closing(self) -> bool:
+        """True once the end has begun."""
+        return self._is_closing
+
+    def stats(self) -> ConsumerStats:
+        """The counters and the partitions at this moment."""
+        ends = self.polling.ends
+        with self.holdings.lock:
+            partitions = {
+                name: PartitionStats(
+                    position=tenure.watermark.position,
+                    end=end if (end := ends.get(name, -1)) >= 0 else None,
+                    held=tenure.watermark.count,
+                    is_paused=tenure.is_paused,
+                )
+                for name, tenure in self.holdings.tenures.items()
+            }
+        return ConsumerStats(
+            **self._counts(),
+            letters_waiting=self.letters.waiting,
+            partitions=partitions,
+            is_running=not self._is_closing,
+            is_closed=self.is_closed,
+        )
+
+    def report(self, duration: float) -> ConsumerReport:
+        """How it ended, or stands."""
+        unfinished = self._unfinished if self._leaving.has_begun else self._held()
+        return ConsumerReport(**self._counts(), unfinished=unfinished, left=self.left, duration=duration)
+
+    def _held(self) -> int:
+        with self.holdings.lock:
+            return sum(tenure.watermark.count for tenure in self.holdings.tenures.values())
+
+    def _counts(self) -> dict[str, int]:
+        return {name: getattr(self.tally, name) for name in Tally.__slots__}
+
+    # -- told by the parts
+
+    def _halt(self, reason: str) -> None:
+        self.reason = self.reason or reason
+        self.stop()
+
+    def _on_word(self, words: str, is_blocking: bool) -> None:
+        """What Kafka says beside records: each thing once, until records come again."""
+        self.complaint = (words, is_blocking)
+        name = words.partition(":")[0]
+        if name not in self._said and len(self._said) < 100:
+            self._said.add(name)
+            self._logger.warning(f"Kafka: {words}")
+
+    def _on_assigned(self) -> None:
+        self.complaint = None
+
+    def _on_end(self, error: BaseException | None) -> None:
+        self.failure = error
+        self._unfinished = self._held()
+        self._is_closing = True
+        self._leaving.start()
+
+    def _leave(self) -> None:
+        self.runner.stop(1.0)
+        self.letters.stop(1.0)
+        try:
+            self._client.close()
+            self.left = True
+        except Exception as error:
+            self._logger.warning(f"The group was not left in order: {error!r}")
+        self.is_closed = True

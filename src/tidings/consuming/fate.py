@@ -1,0 +1,222 @@
+"""What becomes of events whose handlers failed, or whose outputs are still on their way."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from tidings.consuming.course import Step
+from tidings.consuming.holdings import Holdings
+from tidings.consuming.letters import Letters, NewLetter
+from tidings.consuming.message import Message, Record, place_of
+from tidings.consuming.outage import PROBE_LIMIT
+from tidings.consuming.places import Chunk, Lane, lane_key
+from tidings.consuming.reading import Route, Shut, Unread
+from tidings.consuming.retries import Decision, GiveUp, Halt, Hold
+from tidings.consuming.tally import Tally
+from tidings.consuming.verdicts import Reject
+from tidings.errors import HandlerError
+from tidings.events.privacy import masked_text
+from tidings.publishing.entry import Delivery
+from tidings.states import State
+
+_UNDECODABLE = "KAFKA_UNDECODABLE"
+_REJECTED = "KAFKA_REJECTED"
+_HANDLER_FAILED = "KAFKA_HANDLER_FAILED"
+
+
+class Awaited(msgspec.Struct, eq=False):
+    """A handled record whose outputs are on their way."""
+
+    chunk: Chunk
+    record: Record
+    route: Route
+    outputs: list[Delivery]
+
+
+class Fate:
+    """Decides about failures, and keeps what waits for Kafka. Any thread; ``sweep`` on the polling one."""
+
+    def __init__(
+        self,
+        holdings: Holdings,
+        tally: Tally,
+        letters: Letters,
+        halt: Callable[[str], None],
+        logger: logging.Logger,
+        *,
+        pauses: bool,
+    ) -> None:
+        self.tally = tally
+        self.shut: list[Route] = []
+        """Handlers that are not called, because what is behind them is away."""
+        self._pauses = pauses
+        self._holdings = holdings
+        self._letters = letters
+        self._halt = halt
+        self.logger = logger
+        self._awaited: deque[Awaited] = deque()
+        self._counting = threading.Lock()
+
+    def decide(
+        self, route: Route | None, argument: Any, record: Record, error: BaseException, attempt: int
+    ) -> Decision:
+        """What now; said in the log. ``route`` is None for a record that could not be decoded."""
+        if route is None:
+            with self._counting:
+                self.tally.undecodable += isinstance(error, Unread)
+                self.tally.failed += not isinstance(error, Unread)
+            return GiveUp()
+        decision = route.handler.policy.decide(error, attempt, random.random)
+        with self._counting:
+            self.tally.failed += not isinstance(decision, Halt)
+        name, place = route.handler.name, place_of(record)
+        if isinstance(decision, Halt):
+            self.logger.warning(f"{name} stops the consumer at {place}, which stays unfinished.")
+            self._halt(f"{name} raised Stop at {place}")
+        else:
+            self.logger.warning(
+                f"{name} failed at {place}, attempt {attempt}: {reason_of(error, argument)}",
+                extra={"topic": record.topic(), "attempt": attempt},
+            )
+        return decision
+
+    def failed(self, lane: Lane, route: Route | None, argument: Any, error: BaseException) -> Decision:
+        """What becomes of the first record of a lane, whose handler failed; given up, it is suspended."""
+        if isinstance(error, Shut):
+            return Hold()
+        chunk, record = lane.queue[0]
+        if not lane.first_ms:
+            lane.first_ms = time.time_ns() // 1_000_000
+        decision = self.decide(route, argument, record, error, lane.attempt)
+        if route is not None and self._pauses and not isinstance(decision, Halt):
+            decision = self._or_hold(decision, lane, route, record, error)
+        if isinstance(decision, GiveUp):
+            self._holdings.suspend(chunk, record.offset())
+            self.give_up(chunk, record, route, argument, error, lane.attempt, lane.first_ms)
+        return decision
+
+    def _or_hold(
+        self, decision: Decision, lane: Lane, route: Route, record: Record, error: BaseException
+    ) -> Decision:
+        """The decision, unless what is behind the handler is away."""
+        now, outage = time.monotonic(), route.outage
+        if isinstance(error, Reject):
+            return decision
+        what = f"{type(error).__qualname__} {raised_at(error)}"
+        with self._counting:
+            if lane.is_probe:
+                outage.probed_in_vain(now)
+                lane.attempt += 1
+                return Hold()
+            outage.failed(now, lane_key(record), what, route.successes)
+            if not route.is_shut:
+                if not isinstance(decision, GiveUp) or not outage.is_on(now, what, route.successes):
+                    return decision
+                route.is_shut = True
+                outage.begin(now)
+                self.shut.append(route)
+                self.logger.error(
+                    f"{route.handler.name} fails with every key: {what}. Its events wait, and one is tried "
+                    "now and then (ON_OUTAGE=pause). Look at what it calls."
+                )
+        return Hold()
+
+    def batch_failed(self, step: Step, error: BaseException) -> None:
+        """A batch failed, and is taken one by one; which of its keys is to blame nobody knows."""
+        if step.route is None:
+            return
+        with self._counting:
+            self.tally.failed += 1
+        self.logger.warning(
+            f"{step.route.handler.name} failed with {len(step.records)} events from "
+            f"{place_of(step.records[0])} on, which are taken one by one: {reason_of(error, step.argument)}"
+        )
+
+    def due_probe(self, now: float) -> Route | None:
+        """A handler that is shut and of which one event is to be tried now."""
+        for route in self.shut:
+            if route.outage.probe_at <= now:
+                route.outage.probe_at = now + PROBE_LIMIT
+                return route
+        return None
+
+    def recovered(self, route: Route) -> None:
+        """An event got through: the handler is called again."""
+        with self._counting:
+            if route in self.shut:
+                self.shut.remove(route)
+                route.is_shut = False
+                route.outage.end()
+                self.logger.warning(f"{route.handler.name} is called again.")
+
+    def give_up(
+        self,
+        chunk: Chunk,
+        record: Record,
+        route: Route | None,
+        argument: Any,
+        error: BaseException,
+        attempts: int,
+        first_ms: int,
+    ) -> None:
+        """Have a letter written; the record, suspended, is finished once Kafka has it."""
+        if route is None:
+            code, reason = _UNDECODABLE, str(error.args[0]) if error.args else type(error).__name__
+        else:
+            code = _REJECTED if isinstance(error, Reject) else _HANDLER_FAILED
+            reason = f"{route.handler.name}: {reason_of(error, argument)}"
+        self._letters.put(
+            NewLetter(chunk, record, code, reason, attempts, first_ms, time.time_ns() // 1_000_000)
+        )
+
+    def await_outputs(self, chunk: Chunk, record: Record, route: Route, outputs: list[Delivery]) -> None:
+        """The record, suspended, is finished once all of these are delivered; the list is emptied."""
+        self._awaited.append(Awaited(chunk, record, route, outputs[:]))
+        outputs.clear()
+
+    def sweep(self) -> None:
+        """Finish what has all its outputs in Kafka. On the polling thread."""
+        for _ in range(len(self._awaited)):
+            it = self._awaited.popleft()
+            states = {output.state for output in it.outputs}
+            if State.ACCEPTED in states or any(map(_still_stored, it.outputs)):
+                self._awaited.append(it)
+                continue
+            if bad := states & {State.LOST, State.REJECTED}:
+                error = HandlerError(f"an event that it published is {', '.join(sorted(bad))}")
+                self.give_up(it.chunk, it.record, it.route, None, error, 1, 0)
+                continue
+            self._holdings.resolve(it.chunk, it.record.offset())
+
+
+def _still_stored(output: Delivery) -> bool:
+    """True while an event that is safe on disk is not in Kafka, as far as its process can tell."""
+    return output.state is State.STORED and output.offset < 0 and output._keeper.ledger.stored > 0
+
+
+def reason_of(error: BaseException, argument: Any) -> str:
+    """What a handler raised and where, without what its event holds in marked fields."""
+    words = str(error.args[0]) if isinstance(error, HandlerError) and error.args else str(error)
+    for each in argument if isinstance(argument, list) else [argument]:
+        payload = each.data if isinstance(each, Message) else each
+        if payload is not None:
+            words = masked_text(words, payload)
+    return f"{type(error).__qualname__}: {words} ({raised_at(error)})"
+
+
+def raised_at(error: BaseException) -> str:
+    """The file and line where it was raised."""
+    trace = error.__traceback__
+    if trace is None:
+        return "nowhere"
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    return f"{trace.tb_frame.f_code.co_filename.rpartition('/')[2]}:{trace.tb_lineno}"

@@ -1,0 +1,204 @@
+"""Handlers: which function gets which events, as what; found out from its annotation and checked at once."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any, Final, TypeVar, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from tidings.consuming.message import Message
+from tidings.consuming.retries import RetryPolicy
+from tidings.errors import ConfigError, InvalidTopic
+from tidings.events.declare import declaration_of
+from tidings.events.readers import reader_for
+from tidings.events.routing import check_topic
+
+F = TypeVar("F", bound=Callable[..., Any])
+_AS_IT_IS: Final = (Any, object, dict)
+
+
+class Handler(msgspec.Struct, frozen=True, eq=False, kw_only=True):
+    """A function, and what it is to be called with."""
+
+    fn: Callable[[Any], Any]
+    name: str
+    data_type: type | None
+    """The class of the data; None for what JSON gives."""
+    wants_message: bool
+    is_async: bool
+    is_batch: bool
+    policy: RetryPolicy
+    timeout: float
+    """Seconds."""
+    most: int = 1
+    """The most events of a batch."""
+
+
+class Handlers:
+    """All handlers of a consumer, by event type and by topic. Filled before the start, on any one thread."""
+
+    def __init__(self) -> None:
+        self.by_type: dict[str, Handler] = {}
+        self.by_topic: dict[str, Handler] = {}
+        self._is_closed = False
+
+    def close(self) -> None:
+        """The consumer starts: nothing is added from now on. Raises ConfigError when there is no handler."""
+        if not self.by_type and not self.by_topic:
+            raise ConfigError("This consumer has no handler. Register one with on() or subscribe().")
+        self._is_closed = True
+
+    def add_type(self, event_type: str | type, handler: Handler) -> None:
+        """Events of this type go to this handler. Raises ConfigError."""
+        name = event_type_of(event_type, handler)
+        self._check(handler, self.by_type.get(name), f"the event type {name!r}")
+        self.by_type[name] = handler
+
+    def add_topic(self, topic: str, handler: Handler) -> None:
+        """What no other handler gets of this topic goes to this one. Raises ConfigError."""
+        try:
+            check_topic(topic)
+        except InvalidTopic as error:
+            raise ConfigError(f"subscribe() of {handler.name}: {error}") from None
+        self._check(handler, self.by_topic.get(topic), f"the topic {topic!r}")
+        self.by_topic[topic] = handler
+
+    @property
+    def all(self) -> list[Handler]:
+        """Every handler once."""
+        return list({id(each): each for each in (*self.by_type.values(), *self.by_topic.values())}.values())
+
+    def _check(self, handler: Handler, other: Handler | None, what: str) -> None:
+        if self._is_closed:
+            raise ConfigError(f"{handler.name} comes too late: the consumer has started. Register it before.")
+        if other is not None:
+            raise ConfigError(
+                f"{handler.name} and {other.name} are both for {what}: one event has one handler. "
+                "Call the second from the first, or give it a consumer and a group of its own."
+            )
+
+
+def event_type_of(given: str | type, handler: Handler) -> str:
+    """The event type of ``on(given)``, which must fit the handler's annotation. Raises ConfigError."""
+    annotated = handler.data_type and declaration_of(handler.data_type)
+    if isinstance(given, str):
+        if not given or not given.isprintable():
+            raise ConfigError(f"on({given!r}) of {handler.name}: an event type is printable and not empty.")
+        if annotated and annotated.event_type != given:
+            raise ConfigError(
+                f"{handler.name} is for {given!r}, and its annotation {_called(handler.data_type)} is "
+                f"declared as {annotated.event_type!r}. Correct one of them."
+            )
+        return given
+    declared = declaration_of(given) if isinstance(given, type) else None
+    if declared is None:
+        raise ConfigError(f"on({_called(given)}) of {handler.name}: give an event type, or an @event class.")
+    if handler.data_type not in (None, given):
+        raise ConfigError(
+            f"{handler.name} is for {_called(given)}, and its annotation says {_called(handler.data_type)}. "
+            "Correct one of them."
+        )
+    return declared.event_type
+
+
+def handler_of(
+    fn: Callable[..., Any], *, policy: RetryPolicy, timeout: float, is_batch: bool = False, most: int = 1
+) -> Handler:
+    """The handler that a function is, by the annotation of its one parameter. Raises ConfigError."""
+    name = _called(fn)
+    if not callable(fn):
+        raise ConfigError(f"{name} is no function.")
+    annotation = _annotation(fn, name)
+    if is_batch:
+        if get_origin(annotation) is not list:
+            raise ConfigError(f"{name} is for batches: annotate its parameter as list[...].")
+        (annotation,) = get_args(annotation)
+    elif get_origin(annotation) is list:
+        raise ConfigError(f"{name} takes a list: register it with on_batch().")
+    wants_message = annotation is Message or get_origin(annotation) is Message
+    if wants_message:
+        annotation = next(iter(get_args(annotation)), Any)
+    return Handler(
+        fn=fn,
+        name=name,
+        data_type=_data_type(annotation, name),
+        wants_message=wants_message,
+        is_async=_is_async(fn),
+        is_batch=is_batch,
+        policy=policy,
+        timeout=timeout,
+        most=most,
+    )
+
+
+def _annotation(fn: Callable[..., Any], name: str) -> Any:
+    """What its one parameter that must be given is annotated with."""
+    try:
+        parameters = inspect.signature(fn).parameters.values()
+    except (TypeError, ValueError):
+        raise ConfigError(f"{name} has no signature to read. Wrap it in a function.") from None
+    needed = [each for each in parameters if _must_be_given(each)]
+    if len(needed) != 1 or needed[0].kind is inspect.Parameter.KEYWORD_ONLY:
+        found = ", ".join(each.name for each in needed) or "none"
+        raise ConfigError(
+            f"{name} must take one argument, the event; others need a default. It takes: {found}."
+        )
+    (parameter,) = needed
+    if parameter.annotation is inspect.Parameter.empty:
+        raise ConfigError(
+            f"{name}: annotate {parameter.name} with what it is to get: the class of the event, dict, "
+            "Message or Message[...]."
+        )
+    try:
+        one = SimpleNamespace(__annotations__={"it": parameter.annotation})
+        return get_type_hints(one, globalns=_globals(fn), include_extras=True)["it"]
+    except NameError as error:
+        raise ConfigError(
+            f"{name}: the annotation of {parameter.name} cannot be read: {error}. "
+            "Define the class in the module, or import it outside of TYPE_CHECKING."
+        ) from None
+
+
+def _must_be_given(parameter: inspect.Parameter) -> bool:
+    several = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return parameter.default is inspect.Parameter.empty and parameter.kind not in several
+
+
+def _data_type(annotation: Any, name: str) -> type | None:
+    if annotation in _AS_IT_IS or get_origin(annotation) is dict:
+        return None
+    if not isinstance(annotation, type):
+        raise ConfigError(f"{name}: {annotation} is no class that an event can be read as.")
+    try:
+        reader_for(annotation)
+    except ConfigError as error:
+        raise ConfigError(f"{name}: {error.args[0]}") from None
+    return annotation
+
+
+def _plain(fn: Any) -> Any:
+    """The function behind partials, wrappers, methods and callable objects."""
+    while isinstance(fn, functools.partial):
+        fn = fn.func
+    fn = inspect.unwrap(fn)
+    if not (inspect.isroutine(fn) or isinstance(fn, type)):
+        fn = vars(type(fn)).get("__call__", fn)
+    return getattr(fn, "__func__", fn)
+
+
+def _is_async(fn: Callable[..., Any]) -> bool:
+    return inspect.iscoroutinefunction(_plain(fn))
+
+
+def _globals(fn: Callable[..., Any]) -> dict[str, Any]:
+    found: dict[str, Any] = getattr(_plain(fn), "__globals__", {})
+    return found
+
+
+def _called(thing: object) -> str:
+    plain = _plain(thing) if callable(thing) else thing
+    return f"{plain.__module__}.{plain.__qualname__}" if hasattr(plain, "__qualname__") else repr(thing)[:80]

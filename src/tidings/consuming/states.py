@@ -1,0 +1,59 @@
+"""What a consumer says of itself: ConsumerStats and ConsumerReport."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class PartitionStats(msgspec.Struct, frozen=True, kw_only=True):
+    """How far one partition is. ``position``: everything fetched below it is finished; None before anything
+    was. ``end``: the offset after its last record, as far as it is known; ``lag``: what is between."""
+
+    position: int | None
+    end: int | None
+    held: int
+    """Records fetched, and not behind ``position``."""
+    is_paused: bool
+
+    @property
+    def lag(self) -> int | None:
+        """Records that are not finished; None while that is not known. An upper bound where offsets have
+        gaps."""
+        return None if self.position is None or self.end is None else max(0, self.end - self.position)
+
+
+class ConsumerCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of records. ``handled``: a handler returned. ``failed``: attempts that raised; ``retried``:
+    those that were followed by another. ``dead_lettered``: letters that Kafka has; ``undecodable`` of them
+    had no event in them. ``skipped``: no handler is for them. ``expired_unread``: retention removed them
+    before they were read."""
+
+    handled: int = 0
+    failed: int = 0
+    retried: int = 0
+    dead_lettered: int = 0
+    skipped: int = 0
+    undecodable: int = 0
+    expired_unread: int = 0
+
+
+class ConsumerStats(ConsumerCounts, frozen=True, kw_only=True):
+    """A consumer's counters, read at one moment. ``partitions``, by topic and number, are those ours now."""
+
+    letters_waiting: int = 0
+    """Letters that Kafka does not have yet: they hold offsets back."""
+    partitions: dict[tuple[str, int], PartitionStats] = {}
+    is_running: bool = False
+    is_closed: bool = False
+
+
+class ConsumerReport(ConsumerCounts, frozen=True, kw_only=True):
+    """What had become of records when close() returned."""
+
+    unfinished: int = 0
+    """Records that were fetched and are not finished: the group reads them again."""
+    left: bool = True
+    """The group was left and the last offsets committed; False: Kafka did not answer in time, and the group
+    finds out by SESSION_TIMEOUT."""
+    duration: float = 0.0
+    """Seconds close() took."""

@@ -87,6 +87,7 @@ class Registry:
             if self._entity_action and not _ENTITY_ACTION.fullmatch(event_type):
                 raise ConfigError(f"{where}: this registry asks for entity.action, such as order.placed")
             self._claim(where, event_type, cls)
+            hide_in_repr(cls)
             setattr(cls, _ATTRIBUTE, declaration)
             return cls
 
@@ -140,5 +141,4 @@ def _checked(
     if version is not None and not (isinstance(version, str) and version.isprintable()):
         raise ConfigError(f"{where}: version {version!r} is not a printable string")
     check_marks(cls)
-    hide_in_repr(cls)
     return Declaration(event_type=event_type, topic=topic, key=key, version=version, key_mark=key_mark)

@@ -169,12 +169,9 @@ class Shelf:
 
     def written(self, removed: list[int]) -> None:
         """What was over is written, and these rows are out of the journal."""
-        held, tries = self.held, self.tries
         for seq in removed:
-            if line := held.pop(seq, None):
-                line.out -= 1
-            if tries:
-                tries.pop(seq, None)
+            self.release(seq)
+            self.tries.pop(seq, None)
         self.letters_out.difference_update(self.letters_done, self.letters_parked)
         self.removals, self.letters_done, self.letters_parked = [], [], []
 

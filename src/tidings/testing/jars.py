@@ -50,11 +50,18 @@ def maven_jars(*coordinates: str) -> list[Path]:
 
 
 def _fetch(coordinates: Sequence[str]) -> list[Path]:
+    import truststore  # noqa: PLC0415 - optional, with jgo
+
+    # requests knows the authorities of certifi alone: a company's own, which pip and curl find in the
+    # system's store, made every download fail.
+    truststore.inject_into_ssl()
     try:
         return _resolve(coordinates, offline=False)
     except Exception as error:  # whatever jgo, requests or the disk say, Kafka cannot be had
         first_line = (str(error) or type(error).__name__).splitlines()[0]
         raise RealKafkaUnavailable(f"Kafka's jars could not be fetched: {first_line}") from error
+    finally:
+        truststore.extract_from_ssl()
 
 
 def _resolve(coordinates: Sequence[str], *, offline: bool) -> list[Path]:

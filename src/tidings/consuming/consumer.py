@@ -15,10 +15,12 @@ from tidings.consuming.interrupts import asked_by_signals
 from tidings.consuming.registering import Registering
 from tidings.consuming.relay import Relay
 from tidings.consuming.states import ConsumerReport, ConsumerStats
+from tidings.consuming.transport import ConsumerTransport
 from tidings.consuming.wellbeing import health_of
 from tidings.errors import ConfigError, ConsumeError
 from tidings.events.declare import Registry, default_registry
 from tidings.events.times import record_time
+from tidings.publishing.publisher import settings_of
 from tidings.states import Health
 
 if TYPE_CHECKING:
@@ -46,8 +48,10 @@ class Consumer(Registering):
 
     ``settings`` and ``overrides`` are those of Publisher; ``topics`` are topics, logical names of TOPICS or
     regular expressions (``^…``); without any, the topics that the handlers' events are declared or mapped
-    to. ``group_id``: default GROUP_ID. ``publisher``: its settings are used where none are given.
-    ``registry``: where classes of event types are looked up. ``logger`` replaces ``tidings.consumer``.
+    to. ``group_id``: default GROUP_ID. ``publisher``: its settings are used where none are given, and its
+    transport where it is an InMemoryTransport. ``transport`` replaces Kafka, in tests: the InMemoryTransport
+    that a publisher writes to. ``registry``: where classes of event types are looked up. ``logger`` replaces
+    ``tidings.consumer``.
 
     One life: start once, close once; make a new one afterwards. Any thread; handlers are registered before
     the start. Raises ConfigError.
@@ -60,20 +64,23 @@ class Consumer(Registering):
         topics: str | Iterable[str] | None = None,
         group_id: str | None = None,
         publisher: Publisher | None = None,
+        transport: ConsumerTransport | None = None,
         registry: Registry = default_registry,
         logger: logging.Logger | None = None,
         **overrides: Any,
     ) -> None:
         if group_id is not None:
             overrides["group_id"] = group_id
-        if settings is None and publisher is not None:
-            settings = publisher._settings
-        super().__init__(_settings(settings, overrides), registry)
+        if publisher is not None:
+            settings = settings or publisher._settings
+            transport = transport or _transport_of(publisher)
+        super().__init__(settings_of(settings, overrides, needs_brokers=transport is None), registry)
         if self._settings.group_id is None:
             raise ConfigError("A consumer needs a group: give group_id=, or set KAFKA_GROUP_ID.")
         self.group_id: str = self._settings.group_id
         self._wanted = topics if topics is None or isinstance(topics, str) else list(topics)
         self._topics(self._wanted)
+        self._transport = transport
         self._logger = logger or logging.getLogger("tidings.consumer")
         self._engine: Engine | None = None
         self._reports: dict[str, ConsumerReport] = {}
@@ -190,7 +197,7 @@ class Consumer(Registering):
     def health(self, timeout: float = 5) -> Health:
         """How consuming is doing, asking Kafka for up to ``timeout`` seconds where it complained. Raises
         nothing."""
-        return health_of(self._engine, self._settings, timeout)
+        return health_of(self._engine, timeout)
 
     async def ahealth(self, timeout: float = 5) -> Health:
         """``health`` for a coroutine."""
@@ -223,7 +230,13 @@ class Consumer(Registering):
         self._handlers.close()
         topics = self._topics(self._wanted)
         self._engine = Engine(
-            self._settings, self.group_id, topics, self._handlers, make_runner, self._logger
+            self._settings,
+            self.group_id,
+            topics,
+            self._handlers,
+            make_runner,
+            self._logger,
+            self._transport,
         )
         self._engine.start()
 
@@ -251,9 +264,6 @@ class Consumer(Registering):
         return lambda holdings, reading, fate: LoopRelay(holdings, reading, fate, workers, hang_exit, loop)
 
 
-def _settings(settings: Settings | None, overrides: dict[str, Any]) -> Settings:
-    from tidings.settings import Settings  # noqa: PLC0415 - pydantic-settings costs 160 ms to import
-
-    if settings is None:
-        return Settings(**overrides)
-    return settings.with_overrides(**overrides) if overrides else settings
+def _transport_of(publisher: Publisher) -> ConsumerTransport | None:
+    given = publisher._transport
+    return given if isinstance(given, ConsumerTransport) else None

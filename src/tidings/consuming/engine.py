@@ -15,6 +15,7 @@ from tidings.consuming.polling import Polling, Runner
 from tidings.consuming.reading import Reading
 from tidings.consuming.states import ConsumerReport, ConsumerStats, PartitionStats
 from tidings.consuming.tally import Tally
+from tidings.consuming.transport import ConsumerTransport
 from tidings.publishing.threads import NativeThread, native_lock
 
 if TYPE_CHECKING:
@@ -51,12 +52,9 @@ class Engine:
         handlers: Handlers,
         make_runner: MakeRunner,
         logger: logging.Logger,
+        transport: ConsumerTransport | None = None,
     ) -> None:
-        from tidings.kafka.consumer_client import (  # noqa: PLC0415 - confluent_kafka costs 60 ms to import
-            ConsumerClient,
-            LetterClient,
-            new_record,
-        )
+        from tidings.kafka.writing import NewRecord  # noqa: PLC0415 - confluent_kafka costs 60 ms to import
 
         self.failure: BaseException | None = None
         self.reason = ""
@@ -64,14 +62,15 @@ class Engine:
         self.complaint: tuple[str, bool] | None = None
         """What Kafka said last, and whether something cannot be read because of it."""
         self.tally = Tally()
+        self.transport = transport or _kafka(settings, logger)
         self._logger = logger
         self._said: set[str] = set()
         self.holdings = Holdings()
         self.letters = Letters(
             self.holdings,
             self.tally,
-            lambda: LetterClient(settings, logger),
-            new_record,
+            self.transport.letter_writer,
+            NewRecord,
             group=group,
             dlq=settings.dlq_topic,
             client_id=settings.client_id,
@@ -82,7 +81,7 @@ class Engine:
             self.holdings, self.tally, self.letters, self._halt, logger, pauses=settings.on_outage == "pause"
         )
         self.runner = make_runner(self.holdings, self.reading, fate)
-        self._client = ConsumerClient(settings, group, self._on_word)
+        self._client = self.transport.member(group, self._on_word)
         self.polling = Polling(
             self._client,
             topics,
@@ -198,3 +197,9 @@ class Engine:
         except Exception as error:
             self._logger.warning(f"The group was not left in order: {error!r}")
         self.is_closed = True
+
+
+def _kafka(settings: Settings, logger: logging.Logger) -> ConsumerTransport:
+    from tidings.kafka.consumer_transport import KafkaConsumerTransport  # noqa: PLC0415 - as above
+
+    return KafkaConsumerTransport(settings, logger)

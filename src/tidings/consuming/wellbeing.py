@@ -8,10 +8,9 @@ from tidings.states import Health, HealthStatus
 
 if TYPE_CHECKING:
     from tidings.consuming.engine import Engine
-    from tidings.settings import Settings
 
 
-def health_of(engine: Engine | None, settings: Settings, timeout: float) -> Health:
+def health_of(engine: Engine | None, timeout: float) -> Health:
     """The worst that is wrong. Asks Kafka only where it complained since the last time. Raises nothing."""
     if engine is None:
         return _unhealthy("not_started", "The consumer has not started.")
@@ -26,7 +25,7 @@ def health_of(engine: Engine | None, settings: Settings, timeout: float) -> Heal
         return _unhealthy(
             "handler_outage", f"{names}: every key fails in the same way. Look at what is behind it."
         )
-    if (found := _ask_kafka(engine, settings, timeout)) is None and engine.letters.trouble:
+    if (found := _ask_kafka(engine, timeout)) is None and engine.letters.trouble:
         found = Health(
             status=HealthStatus.DEGRADED,
             cause="letters_wait",
@@ -37,7 +36,7 @@ def health_of(engine: Engine | None, settings: Settings, timeout: float) -> Heal
     return healthy if found is None else found
 
 
-def _ask_kafka(engine: Engine, settings: Settings, timeout: float) -> Health | None:
+def _ask_kafka(engine: Engine, timeout: float) -> Health | None:
     complaint = engine.complaint
     if complaint is None:
         return None
@@ -46,12 +45,10 @@ def _ask_kafka(engine: Engine, settings: Settings, timeout: float) -> Health | N
         return _unhealthy(
             "cannot_read", f"Kafka says {words}. Create the topic, or allow this client to read it."
         )
-    from tidings.kafka.diagnose import Cause, diagnose  # noqa: PLC0415
-
     name, _, text = words.partition(": ")
-    found = diagnose(settings, timeout=timeout, last_error=(name, text))
-    if found.cause is not Cause.REACHABLE:
-        return _unhealthy(str(found.cause), found.message)
+    found = engine.transport.health(timeout, (name, text))
+    if not found.ok:
+        return found
     if engine.complaint == complaint:
         engine.complaint = None
     return None

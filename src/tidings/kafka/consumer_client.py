@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -12,7 +11,6 @@ from tidings.errors import ConsumeError
 from tidings.kafka.config import reader_config
 from tidings.kafka.quiet import librdkafka_log
 from tidings.kafka.reading import NOBODY
-from tidings.kafka.writing import NewRecord, Writer
 from tidings.settings import Settings
 
 Place = tuple[str, int]
@@ -33,7 +31,6 @@ _MUST: dict[str, Any] = {
     "auto.offset.reset": "earliest",
     "enable.partition.eof": False,
 }
-_LETTER_TIMEOUT = 10.0
 
 
 def consumer_config(settings: Settings, group: str) -> dict[str, Any]:
@@ -217,16 +214,6 @@ class ConsumerClient:
             self._told(f"A commit failed, and will be repeated: {error.name()}: {error.str()}", False)
 
 
-class LetterClient(Writer):
-    """Writes a consumer's letters."""
-
-    def __init__(self, settings: Settings, logger: logging.Logger) -> None:
-        super().__init__(settings, logger, _LETTER_TIMEOUT)
-
-
-new_record = NewRecord
-
-
 def _places(parts: Iterable[TopicPartition]) -> list[Place]:
     return [(it.topic, it.partition) for it in parts]
 
@@ -247,6 +234,3 @@ def _groups(messages: list[Any]) -> list[Group]:
             start = number
     groups.append((*places[start], messages[start:]))
     return groups
-
-
-__all__ = ["ConsumerClient", "LetterClient", "consumer_config", "new_record"]

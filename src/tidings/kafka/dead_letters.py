@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from tidings.errors import BrokersUnavailable
+from tidings.kafka.client import KafkaClient
 from tidings.kafka.reading import NOBODY, bounds, reader, told
 from tidings.kafka.replay_ledger import ReplayLedger, fingerprint
 from tidings.kafka.survey import as_taken, letter_bounds, survey
@@ -87,7 +88,7 @@ class DeadLetterTopic:
         self._ledger = ReplayLedger(self._settings, f"{self.name}.replays", _group(name))
         if not self._ledger.refresh(self._timeout):
             self._make(f"{self.name}.replays", {"cleanup.policy": "compact"})
-        self._writer = Writer(self._settings, self._logger, self._timeout)
+        self._writer = Writer(KafkaClient(self._settings, self._logger), self._timeout)
         self.note(note, note_key)
         self._heard = self._asked = time.monotonic()
         consumer.subscribe(

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 from confluent_kafka import KafkaException
@@ -14,7 +13,6 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from tidings.errors import BrokersUnavailable, DeliveryError
-from tidings.kafka.client import KafkaClient
 from tidings.kafka.config import client_config
 from tidings.kafka.outcomes import certainty_of
 from tidings.kafka.quiet import librdkafka_log
@@ -22,6 +20,8 @@ from tidings.kafka.refusals import refusal
 from tidings.settings import Settings
 
 _POLL = 0.1
+LETTER_TIMEOUT = 10.0
+"""Seconds for a consumer's letters, before they are tried again."""
 
 
 class NewRecord(msgspec.Struct, frozen=True):
@@ -33,11 +33,23 @@ class NewRecord(msgspec.Struct, frozen=True):
     headers: list[tuple[str, bytes | None]] = []
 
 
-class Writer:
-    """Writes records and returns when Kafka has acknowledged all of them. One thread at a time."""
+class Producing(Protocol):
+    """What writing needs of a client (KafkaClient has this shape)."""
 
-    def __init__(self, settings: Settings, logger: logging.Logger, timeout: float) -> None:
-        self._client = KafkaClient(settings, logger)
+    @property
+    def produce(self) -> Callable[..., None]: ...
+    def poll(self, timeout: float) -> int: ...
+    def flush(self, timeout: float) -> int: ...
+    def purge(self) -> None: ...
+    def close(self) -> None: ...
+
+
+class Writer:
+    """Writes records by a client, which is its own from now on, and returns when Kafka has acknowledged all
+    of them. One thread at a time."""
+
+    def __init__(self, client: Producing, timeout: float) -> None:
+        self._client = client
         self._timeout = timeout
 
     def write(self, records: Sequence[NewRecord]) -> None:

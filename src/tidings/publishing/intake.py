@@ -52,6 +52,7 @@ class Intake:
         )
         self._plans = Plans(self._router, registry, settings.service, settings.version, settings.envelope)
         self._max_bytes = settings.max_event_bytes
+        self._transport = transport
         self._make_transport = self._transport_maker(transport)
         in_memory = transport is not None and "durability" not in settings.model_fields_set
         self._directory = None if in_memory or not settings.enabled else _store_directory(settings, logger)

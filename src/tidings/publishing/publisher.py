@@ -60,7 +60,7 @@ class Publisher(Intake):
         registry: Registry = default_registry,
         **overrides: Any,
     ) -> None:
-        found = _settings(settings, overrides, needs_brokers=transport is None)
+        found = settings_of(settings, overrides, needs_brokers=transport is None)
         super().__init__(found, transport, logger or logging.getLogger("tidings.publisher"), registry)
         forks.watch(self)
 
@@ -336,7 +336,8 @@ class Publisher(Intake):
             return self._rejected_delivery(error, options.get("topic"), options.get("event_id"))
 
 
-def _settings(settings: Settings | None, overrides: dict[str, Any], *, needs_brokers: bool) -> Settings:
+def settings_of(settings: Settings | None, overrides: dict[str, Any], *, needs_brokers: bool) -> Settings:
+    """The settings with these overrides; from the environment where none are given. Raises ConfigError."""
     from tidings.settings import Settings  # noqa: PLC0415 - pydantic-settings costs 160 ms to import
 
     if settings is None:

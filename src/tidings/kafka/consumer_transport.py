@@ -1,0 +1,36 @@
+"""Kafka as a consumer's transport."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from tidings.kafka.client import KafkaClient
+from tidings.kafka.consumer_client import ConsumerClient
+from tidings.kafka.diagnose import Cause, diagnose
+from tidings.kafka.writing import LETTER_TIMEOUT, Writer
+from tidings.settings import Settings
+from tidings.states import Health, HealthStatus
+
+
+class KafkaConsumerTransport:
+    """Makes a consumer's clients of Kafka."""
+
+    def __init__(self, settings: Settings, logger: logging.Logger) -> None:
+        self._settings = settings
+        self._logger = logger
+
+    def member(self, group: str, told: Callable[[str, bool], None]) -> ConsumerClient:
+        """A member of this group. Raises ConfigError."""
+        return ConsumerClient(self._settings, group, told)
+
+    def letter_writer(self) -> Writer:
+        """A client without a store."""
+        return Writer(KafkaClient(self._settings, self._logger), LETTER_TIMEOUT)
+
+    def health(self, timeout: float, last_error: tuple[str, str]) -> Health:
+        """What a look at the brokers from outside of librdkafka finds."""
+        found = diagnose(self._settings, timeout=timeout, last_error=last_error)
+        answers = found.cause is Cause.REACHABLE
+        status = HealthStatus.HEALTHY if answers else HealthStatus.UNHEALTHY
+        return Health(status=status, cause=str(found.cause), message=found.message)

@@ -29,6 +29,7 @@ TOPICS = {
     "translation.completed": "translation-events",
     "audit.recorded": "audit-events",
     "auth.recorded": "auth-events",
+    "usage.recorded": "usage-events",
     "nobody.knows": "default-events",
 }
 
@@ -55,10 +56,11 @@ def test_every_type_is_listed() -> None:
 
 
 def test_audit_and_auth_go_where_the_settings_say() -> None:
-    settings = {"audit_topic": "who-did-what", "auth_topic": "logins"}
+    settings = {"audit_topic": "who-did-what", "auth_topic": "logins", "usage_topic": "bills"}
     login = catalogue.AuthEvent(type="login.failure")
     assert _published(catalogue.AuditEntry(), **settings).topic == "who-did-what"
     assert _published(login, **settings).topic == "logins"
+    assert _published(catalogue.UsageEvent(metric="api.calls"), **settings).topic == "bills"
     assert _published(catalogue.UserTokenRefreshed(user_id="u"), **settings).topic == "logins"
     mapped = {"topic_map": {"auth.*": "elsewhere"}}
     assert _published(login, **settings, **mapped).topic == "elsewhere"

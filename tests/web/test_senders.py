@@ -120,9 +120,12 @@ def test_fan_out_returns_the_delivery() -> None:
 
 def test_a_complaint_counts_from_many_threads(caplog: pytest.LogCaptureFixture) -> None:
     complaint = Complaint(logging.getLogger("tidings.tests"), "it failed")
-    threads = [
-        threading.Thread(target=lambda: [complaint.record("why\nnot") for _ in range(500)]) for _ in range(4)
-    ]
+
+    def complain() -> None:
+        for _ in range(500):
+            complaint.record("why\nnot")
+
+    threads = [threading.Thread(target=complain) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:

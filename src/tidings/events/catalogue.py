@@ -179,7 +179,11 @@ class TranslationCompleted(CatalogueEvent, frozen=True, kw_only=True):
 
 @registry.event("audit.recorded", topic="audit-events", key="id")
 class AuditEntry(CatalogueEvent, frozen=True, kw_only=True):
-    """Who did what to which resource; one for a request. Goes to AUDIT_TOPIC. ``jti`` is the token's id."""
+    """Who did what to which resource; one for a request. Goes to AUDIT_TOPIC. ``jti`` is the token's id.
+
+    ``endpoint`` is the route (``/users/{id}``), ``duration`` whole nanoseconds, ``outcome`` how the request
+    ended: success, client_error, server_error, exception, client_disconnected, cancelled, incomplete.
+    """
 
     id: str = msgspec.field(default_factory=new_id)
     tenant_id: str | None = None
@@ -194,15 +198,34 @@ class AuditEntry(CatalogueEvent, frozen=True, kw_only=True):
     endpoint: str | None = None
     full_url: str | None = None
     payload: Any = None
+    status_code: int | None = None
+    duration: int | None = None
+    outcome: str | None = None
+    correlation_id: str | None = None
+
+
+AuthType = Literal[
+    "login.success",
+    "login.failure",
+    "access.granted",
+    "access.denied",
+    "logout",
+    "token.issued",
+    "token.refreshed",
+    "token.revoked",
+]
 
 
 @registry.event("auth.recorded", topic="auth-events", key="id")
 class AuthEvent(CatalogueEvent, frozen=True, kw_only=True):
-    """A login succeeded or failed. Goes to AUTH_TOPIC."""
+    """Somebody logged in or out, was let in or not, got or lost a token. Goes to AUTH_TOPIC.
+
+    ``resource`` is what access was asked to, ``jti`` the token's id, ``error`` why it failed.
+    """
 
     id: str = msgspec.field(default_factory=new_id)
     service_name: str | None = None
-    type: Literal["login.success", "login.failure"]
+    type: AuthType
     subject: PersonalText | None = None
     tenant_id: str | None = None
     error: str | None = None
@@ -210,3 +233,26 @@ class AuthEvent(CatalogueEvent, frozen=True, kw_only=True):
     user_agent: str | None = None
     remote_addr: PersonalText | None = None
     timestamp: datetime = msgspec.field(default_factory=_now)
+    resource: str | None = None
+    jti: str | None = None
+    correlation_id: str | None = None
+
+
+@registry.event("usage.recorded", topic="usage-events", key="id")
+class UsageEvent(CatalogueEvent, frozen=True, kw_only=True):
+    """Something was used that is billed or limited. Goes to USAGE_TOPIC; ``id`` tells repeats apart.
+
+    ``metric`` is what is counted (``api.calls``), ``unit`` in what (``bytes``; default: pieces).
+    """
+
+    id: str = msgspec.field(default_factory=new_id)
+    service: str | None = None
+    metric: str
+    quantity: int | float = 1
+    unit: str | None = None
+    tenant_id: str | None = None
+    subject: PersonalText | None = None
+    resource: str | None = None
+    timestamp: datetime = msgspec.field(default_factory=_now)
+    metadata: Details | None = None
+    correlation_id: str | None = None

@@ -156,6 +156,7 @@ class Intake:
         event_id: str | None,
         partition: int | None = None,
         timestamp: datetime | int | None = None,
+        max_block: float | None = None,
     ) -> Delivery:
         target = self._router.resolve(topic)
         record_key = encode_key(key)
@@ -165,9 +166,8 @@ class Intake:
         if partition is not None and not (type(partition) is int and 0 <= partition < 2**31):
             raise InvalidEvent("partition is not a number from 0 to 2147483647")
         when = 0 if timestamp is None else record_time(timestamp)
-        return self._engine.accept(
-            target, value, record_key, pairs, id_bytes, -1 if partition is None else partition, when
-        )
+        at = -1 if partition is None else partition
+        return self._engine.accept(target, value, record_key, pairs, id_bytes, at, when, max_block)
 
     def _replay(
         self,
@@ -235,8 +235,13 @@ class Intake:
 
 def _topics_by_setting(settings: Settings) -> dict[str, str]:
     """Where events of the catalogue go whose topic has a setting of its own."""
-    auth = settings.auth_topic
-    return {"audit.recorded": settings.audit_topic, "auth.recorded": auth, "user.token_refreshed": auth}
+    audit, auth, usage = settings.audit_topic, settings.auth_topic, settings.usage_topic
+    return {
+        "audit.recorded": audit,
+        "auth.recorded": auth,
+        "user.token_refreshed": auth,
+        "usage.recorded": usage,
+    }
 
 
 def _store_directory(settings: Settings, logger: logging.Logger) -> Path | None:

@@ -144,10 +144,12 @@ class Publisher(Intake):
         headers: Headers | None = None,
         event_id: str | None = None,
         correlation_id: str | None = None,
+        max_block: float | None = None,
     ) -> Delivery:
         """Send any JSON-able value to ``topic`` as it is, without an envelope.
 
-        Raises InvalidEvent, naming the field, if it cannot be encoded.
+        ``max_block`` is the longest wait for room in seconds (default MAX_BLOCK), as in ``publish``. Raises
+        InvalidEvent, naming the field, if it cannot be encoded.
         """
         try:
             value = to_json(data)
@@ -160,7 +162,7 @@ class Publisher(Intake):
                 raise InvalidEvent("correlation_id is both an argument and a header")
             if correlation_id is not None:
                 pairs.append(("correlation_id", text(correlation_id, "correlation_id")[1]))
-            return self._take(topic, value, key, pairs, event_id)
+            return self._take(topic, value, key, pairs, event_id, max_block=max_block)
         except PublishError as error:
             return self._refused(error, topic, event_id)
 

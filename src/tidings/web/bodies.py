@@ -1,0 +1,73 @@
+"""Bodies: the first bytes of a request's body, noted as they pass by, as an entry may hold them."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from tidings.events.payloads.marks import MASK
+from tidings.publishing.plain import plain
+from tidings.web.facts import Facts
+from tidings.web.redacting import Redactor
+
+_MOST_FIELDS = 1000
+_LONGEST_TYPE = 100
+
+
+class Capture:
+    """Notes at most ``most`` bytes of one body. JSON and forms are read, redacted; of others only the size.
+
+    A body that is larger, compressed, or not what it says it is, is left out with the reason: half a document
+    cannot be redacted, and nothing is ever unpacked.
+    """
+
+    __slots__ = ("_encoding", "_most", "_noted", "_redactor", "_type", "size")
+
+    def __init__(self, facts: Facts, most: int, redactor: Redactor) -> None:
+        self._type = facts.headers.get("content-type", "").partition(";")[0].strip().lower()
+        self._encoding = facts.headers.get("content-encoding", "").strip().lower()
+        self._most = most
+        self._noted = bytearray()
+        self._redactor = redactor
+        self.size = 0
+
+    def feed(self, data: bytes) -> None:
+        """These bytes have passed by."""
+        self.size += len(data)
+        if self.size <= self._most:
+            self._noted += data
+        else:
+            self._noted.clear()
+
+    def payload(self) -> Any:
+        """What the entry says of the body: its redacted content, or why that is left out; None: no body."""
+        if not self.size:
+            return None
+        is_form = self._type == "application/x-www-form-urlencoded"
+        if self._encoding not in {"", "identity"}:
+            reason = "it is compressed"
+        elif self.size > self._most:
+            reason = f"more than {self._most} bytes"
+        elif not (is_form or self._type == "application/json" or self._type.endswith("+json")):
+            reason = "neither JSON nor a form"
+        else:
+            reason = "it is not what its content type says"
+            with suppress(msgspec.DecodeError, ValueError, RecursionError):
+                if is_form:
+                    return self._form(self._noted.decode())
+                return self._redactor.value(msgspec.json.decode(bytes(self._noted)))
+        return self.left_out(reason)
+
+    def left_out(self, reason: str) -> dict[str, Any]:
+        """What stands in place of the body."""
+        return {"omitted": reason, "content_type": plain(self._type, _LONGEST_TYPE), "size": self.size}
+
+    def _form(self, text: str) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for name, value in parse_qsl(text, keep_blank_values=True, max_num_fields=_MOST_FIELDS):
+            shown = MASK if self._redactor.is_secret(name) else self._redactor.value(value)
+            found[name] = [*found[name], shown] if name in found else [shown]
+        return {name: values[0] if len(values) == 1 else values for name, values in found.items()}

@@ -1,0 +1,111 @@
+"""Facts: what a request says of itself, read alike from ASGI scopes, WSGI environs and request objects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+from urllib.parse import quote
+
+import msgspec
+
+from tidings.publishing.plain import plain
+
+LONGEST_PATH: Final = 2048
+_LONGEST_NAME = 255
+_LONGEST_LIST = 8192
+_METHOD = 32
+_LISTS = frozenset({b"x-forwarded-for", b"forwarded"})
+_NAMES = frozenset({b"host", b"user-agent", b"content-type", b"content-encoding", *_LISTS})
+
+
+class Facts(msgspec.Struct):
+    """One request. ``headers`` has the few that are looked at, by their names in lower case.
+
+    All of it is the client's word but for ``peer``, the address at the other end of the connection.
+    """
+
+    method: str
+    path: str
+    query: str
+    scheme: str
+    server: str
+    peer: str | None
+    headers: dict[str, str]
+
+    @property
+    def url(self) -> str:
+        """The whole address, without the query: not the one in the client's bar, if a proxy rewrote it."""
+        host = plain(self.headers.get("host") or self.server, _LONGEST_NAME)
+        return f"{self.scheme}://{host}{quote(self.path, safe='/:@!$&*+,;=~()')}"
+
+
+def from_scope(scope: Mapping[str, Any], more: frozenset[bytes] = frozenset()) -> Facts:
+    """The facts of an ASGI scope of type http or websocket; ``more`` are headers to read besides."""
+    client, server = scope.get("client"), scope.get("server")
+    return Facts(
+        plain(scope.get("method", "GET"), _METHOD),
+        plain(scope["path"], LONGEST_PATH),
+        scope.get("query_string", b"")[:LONGEST_PATH].decode("latin-1"),
+        scope.get("scheme", "http"),
+        f"{server[0]}:{server[1]}" if server else "",
+        client[0] if client else None,
+        _read(scope["headers"], _NAMES | more if more else _NAMES),
+    )
+
+
+def from_environ(environ: Mapping[str, Any], more: frozenset[bytes] = frozenset()) -> Facts:
+    """The facts of a WSGI environ; ``more`` are headers to read besides."""
+    path = f"{environ.get('SCRIPT_NAME', '')}{environ.get('PATH_INFO', '')}"
+    found = {}
+    for name in _NAMES | more:
+        text = name.decode()
+        variable = text.upper().replace("-", "_")
+        if value := environ.get(variable if name == b"content-type" else f"HTTP_{variable}"):
+            found[text] = value[-_LONGEST_LIST:] if name in _LISTS else value
+    return Facts(
+        plain(environ.get("REQUEST_METHOD", "GET"), _METHOD),
+        plain(path.encode("latin-1", "replace").decode(errors="replace"), LONGEST_PATH),
+        environ.get("QUERY_STRING", "")[:LONGEST_PATH],
+        environ.get("wsgi.url_scheme", "http"),
+        f"{environ.get('SERVER_NAME', '')}:{environ.get('SERVER_PORT', '')}",
+        environ.get("REMOTE_ADDR") or None,
+        found,
+    )
+
+
+def from_request(request: Any, more: frozenset[bytes] = frozenset()) -> Facts:
+    """The facts of a scope, an environ, or a request of Starlette, FastAPI, Litestar, Quart, Flask or Django.
+
+    Raises TypeError for anything else.
+    """
+    for source in (request, *(getattr(request, name, None) for name in ("scope", "environ", "META"))):
+        if isinstance(source, Mapping):
+            if "type" in source and "headers" in source:
+                return from_scope(source, more)
+            if "REQUEST_METHOD" in source:
+                return from_environ(source, more)
+    raise TypeError(f"a {type(request).__qualname__} is no request: give an ASGI scope or a WSGI environ")
+
+
+def route_of(request: Any) -> str | None:
+    """The template of the route that answered (``/users/{id}``), where the framework says it; else None."""
+    if isinstance(request, Mapping):
+        if (template := request.get("path_template")) is not None:
+            return str(template)
+        if (route := request.get("route")) is not None:
+            return getattr(route, "path", None)
+        rule = getattr(request.get("werkzeug.request"), "url_rule", None)
+        return None if rule is None else str(rule)
+    match = getattr(request, "resolver_match", None)
+    return None if match is None else f"/{match.route}"
+
+
+def _read(headers: Iterable[tuple[bytes, bytes]], wanted: frozenset[bytes]) -> dict[str, str]:
+    found: dict[bytes, bytes] = {}
+    for name, value in headers:
+        if name in wanted:
+            if name not in found:
+                found[name] = value
+            elif name in _LISTS:
+                found[name] = b"%b,%b" % (found[name][-_LONGEST_LIST:], value[-_LONGEST_LIST:])
+    return {name.decode(): value.decode("latin-1") for name, value in found.items()}

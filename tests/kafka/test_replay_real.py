@@ -15,8 +15,7 @@ from support.replay_post import Post
 from support.replaying import KafkaSender, letter
 from tidings.errors import BrokersUnavailable, ConfigError, ConsumeError, DeliveryError
 from tidings.kafka.dead_letters import DeadLetterTopic
-from tidings.kafka.replay_ledger import fingerprint
-from tidings.kafka.taken import TakenLetter
+from tidings.kafka.taken import TakenLetter, identity_of
 from tidings.letters.replay import Replay
 from tidings.letters.replay_report import ReplayReport
 from tidings.settings import Settings
@@ -226,7 +225,7 @@ def test_who_was_away_for_long_asks_the_ledger_before_it_goes_on(
         first = taken()
         assert not any(source.is_settled(each) for each in first)
         for record in read_topic(post.brokers, post.dlq, 20):  # another settles all of them meanwhile
-            post.sender.send(f"{post.dlq}.replays", fingerprint(record.value), b"{}")
+            post.sender.send(f"{post.dlq}.replays", identity_of(record.value).key, b"{}")
         time.sleep(0.2)
         assert all(source.is_settled(each) for each in taken())
     finally:

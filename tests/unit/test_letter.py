@@ -165,6 +165,7 @@ def test_every_field() -> None:
         "record_timestamp": NOON,
         "replay_count": 2,
         "client_id": "shop",
+        "event_left_out": False,
     }
     assert made.first_attempt == datetime(2026, 1, 1, 12, 0, 0, 123_000, tzinfo=UTC)
 

@@ -24,6 +24,7 @@ from tidings.publishing.publisher import settings_of
 from tidings.states import Health
 
 if TYPE_CHECKING:
+    from tidings.consuming.replaying import Replaying
     from tidings.publishing.publisher import Publisher
     from tidings.settings import Settings
 
@@ -249,6 +250,13 @@ class Consumer(Registering):
         failure = self._begun().failure
         if isinstance(failure, Exception):
             raise failure if isinstance(failure, ConsumeError) else ConsumeError(repr(failure))
+
+    def _letter_handlers(self, loop: Any) -> Replaying:
+        """Its handlers, for a Replay; async ones run on ``loop``, or a loop of their own. Raises
+        ConfigError."""
+        from tidings.consuming.replaying import Replaying  # noqa: PLC0415
+
+        return Replaying(self._handlers, self._settings, self._logger, loop)
 
     def _runner(self, loop: Any) -> MakeRunner:
         """Threads where all handlers are sync; else an event loop: ``loop``, or one of its own."""

@@ -8,7 +8,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -25,10 +25,11 @@ from tidings.consuming.verdicts import Reject
 from tidings.errors import HandlerError
 from tidings.events.privacy import masked_text
 from tidings.publishing.entry import Delivery
-from tidings.states import State
+from tidings.publishing.outputs import are_open, losses
 
-_UNDECODABLE = "KAFKA_UNDECODABLE"
-_REJECTED = "KAFKA_REJECTED"
+UNDECODABLE: Final = "KAFKA_UNDECODABLE"
+REJECTED: Final = "KAFKA_REJECTED"
+"""Error codes of letters."""
 _HANDLER_FAILED = "KAFKA_HANDLER_FAILED"
 
 
@@ -169,9 +170,9 @@ class Fate:
     ) -> None:
         """Have a letter written; the record, suspended, is finished once Kafka has it."""
         if route is None:
-            code, reason = _UNDECODABLE, str(error.args[0]) if error.args else type(error).__name__
+            code, reason = UNDECODABLE, str(error.args[0]) if error.args else type(error).__name__
         else:
-            code = _REJECTED if isinstance(error, Reject) else _HANDLER_FAILED
+            code = REJECTED if isinstance(error, Reject) else _HANDLER_FAILED
             reason = f"{route.handler.name}: {reason_of(error, argument)}"
         self._letters.put(
             NewLetter(chunk, record, code, reason, attempts, first_ms, time.time_ns() // 1_000_000)
@@ -186,20 +187,14 @@ class Fate:
         """Finish what has all its outputs in Kafka. On the polling thread."""
         for _ in range(len(self._awaited)):
             it = self._awaited.popleft()
-            states = {output.state for output in it.outputs}
-            if State.ACCEPTED in states or any(map(_still_stored, it.outputs)):
+            if are_open(it.outputs):
                 self._awaited.append(it)
                 continue
-            if bad := states & {State.LOST, State.REJECTED}:
-                error = HandlerError(f"an event that it published is {', '.join(sorted(bad))}")
+            if words := losses(it.outputs):
+                error = HandlerError(words)
                 self.give_up(it.chunk, it.record, it.route, None, error, 1, 0)
                 continue
             self._holdings.resolve(it.chunk, it.record.offset())
-
-
-def _still_stored(output: Delivery) -> bool:
-    """True while an event that is safe on disk is not in Kafka, as far as its process can tell."""
-    return output.state is State.STORED and output.offset < 0 and output._keeper.ledger.stored > 0
 
 
 def reason_of(error: BaseException, argument: Any) -> str:

@@ -155,10 +155,11 @@ class Letters:
         record = new.record
         topic, partition, offset = record.topic(), record.partition(), record.offset()
         headers = record.headers() or []
+        kind, stamped = record.timestamp()
         event_id = next((content for name, content in headers if name == "event_id" and content), None)
         letter = DeadLetter.of_record(
             topic,
-            None if new.is_short else record.value(),
+            record.value(),
             record.key(),
             headers,
             event_id=event_id.decode(errors="replace") if event_id is not None else None,
@@ -174,6 +175,8 @@ class Letters:
             partition=partition,
             offset=offset,
             group=self._group,
+            record_timestamp=stamped if kind else None,
+            event_left_out=new.is_short,
         )
         about: list[tuple[str, bytes | None]] = [("content-type", b"application/json")]
         if event_id is not None:

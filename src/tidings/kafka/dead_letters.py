@@ -12,8 +12,9 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from tidings.errors import BrokersUnavailable
 from tidings.kafka.client import KafkaClient
+from tidings.kafka.origins import Origins
 from tidings.kafka.reading import NOBODY, bounds, reader, told
-from tidings.kafka.replay_ledger import ReplayLedger, fingerprint
+from tidings.kafka.replay_ledger import ReplayLedger
 from tidings.kafka.survey import as_taken, letter_bounds, survey
 from tidings.kafka.taken import Progress, TakenLetter
 from tidings.kafka.writing import NewRecord, Writer, make_topic
@@ -62,6 +63,7 @@ class DeadLetterTopic:
         self._consumer: Consumer | None = None
         self._ledger: ReplayLedger | None = None
         self._writer: Writer | None = None
+        self._origins = Origins(settings, timeout)
         self._ends: dict[int, int] = {}
         self._assigned: dict[int, Progress] | None = None
         self._ended: set[int] = set()
@@ -121,7 +123,11 @@ class DeadLetterTopic:
 
     def is_settled(self, taken: TakenLetter) -> bool:
         """True when this letter, or a copy of it, was replayed or parked before."""
-        return fingerprint(taken.value) in _begun(self._ledger)
+        return taken.identity in _begun(self._ledger)
+
+    def origin(self, topic: str, partition: int, offset: int) -> TakenLetter | None:
+        """The record that a consumer's letter is about; None where it is no more. Raises as ``survey``."""
+        return self._origins.find(topic, partition, offset)
 
     def park(self, letters: Sequence[TakenLetter]) -> None:
         """Copy letters to the parked topic, acknowledged."""
@@ -137,12 +143,12 @@ class DeadLetterTopic:
 
         The notes are acknowledged before anything is committed.
         """
-        notes = [(fingerprint(taken.value), note) for taken, note in settled if note is not None]
+        notes = [(taken.identity.key, note) for taken, note in settled if note is not None]
         if notes:
             topic = f"{self.name}.replays"
             _begun(self._writer).write([NewRecord(topic, key, note) for key, note in notes])
-            for key, _ in notes:
-                _begun(self._ledger).add(key)
+            for key, note in notes:
+                _begun(self._ledger).add(key, note)
         mine = self._assigned or {}
         for taken in left:
             if progress := mine.get(taken.partition):
@@ -170,6 +176,7 @@ class DeadLetterTopic:
             self._ledger.close()
         if self._writer is not None:
             self._writer.close()
+        self._origins.close()
         self._consumer = self._ledger = self._writer = None
         self._assigned, self._ended, self._commits = None, set(), 0
 

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
+from datetime import datetime
+
+import msgspec
 
 from tidings.kafka.reading import bounds, reader, scan
+from tidings.kafka.taken import Identity
 from tidings.settings import Settings
 
 _MOST = 1_000_000
 """Letters remembered, the newest: some 100 MB. One forgotten may be replayed twice, under its event_id."""
+_FOR_EVER = float("inf")
 
 
-def fingerprint(letter: bytes | None) -> bytes:
-    """What tells one letter from another, as text: a copy of it has the same, one edited by hand has not."""
-    return hashlib.blake2b(letter or b"", digest_size=16).hexdigest().encode()
+class _Note(msgspec.Struct):
+    """What a note says of times. The letter's own is there because clocks differ."""
+
+    at: datetime | None = None
+    first_attempt: datetime | None = None
+
+
+_read_note = msgspec.json.Decoder(_Note).decode
 
 
 class ReplayLedger:
@@ -24,14 +33,14 @@ class ReplayLedger:
         self._topic = topic
         self._consumer = reader(settings, group)
         self._read: dict[int, int] = {}
-        self._settled: dict[bytes, None] = {}
+        self._settled: dict[bytes, float] = {}
 
-    def __contains__(self, key: bytes) -> bool:
-        return key in self._settled
+    def __contains__(self, letter: Identity) -> bool:
+        return letter.since <= self._settled.get(letter.key, -1.0)
 
-    def add(self, key: bytes) -> None:
-        """This letter is settled from now on."""
-        self._settled[key] = None
+    def add(self, key: bytes, note: bytes | None) -> None:
+        """The letter of this key is settled from now on, as the note says."""
+        self._settled[key] = _settled_until(note)
         if len(self._settled) > _MOST:
             del self._settled[next(iter(self._settled))]
 
@@ -45,10 +54,19 @@ class ReplayLedger:
         }
         for message in scan(self._consumer, self._topic, spans, deadline):
             if (key := message.key()) is not None:
-                self.add(key)
+                self.add(key, message.value())
         self._read = {partition: high for partition, (_, high) in spans.items()}
         return bool(found)
 
     def close(self) -> None:
         """Let go of the consumer; it is in no group."""
         self._consumer.close()
+
+
+def _settled_until(note: bytes | None) -> float:
+    """A letter is settled whose first attempt was not later than this (seconds since 1970)."""
+    try:
+        it = _read_note(note or b"{}")
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return _FOR_EVER
+    return max((time.timestamp() for time in (it.at, it.first_attempt) if time), default=_FOR_EVER)

@@ -10,7 +10,7 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from tidings.errors import ConsumeError
 from tidings.kafka.reading import bounds, reader, scan, told
-from tidings.kafka.replay_ledger import ReplayLedger, fingerprint
+from tidings.kafka.replay_ledger import ReplayLedger
 from tidings.kafka.taken import TakenLetter
 from tidings.settings import Settings
 
@@ -39,7 +39,8 @@ def survey(
             for each in committed
         }
         for message in scan(consumer, topic, left, time.monotonic() + _LONGEST):
-            yield as_taken(message), fingerprint(message.value()) in ledger
+            taken = as_taken(message)
+            yield taken, taken.identity in ledger
     finally:
         ledger.close()
         consumer.close()
@@ -56,7 +57,7 @@ def letter_bounds(consumer: Consumer, topic: str, timeout: float) -> dict[int, t
 
 
 def as_taken(message: Any) -> TakenLetter:
-    """A record of the dead-letter topic, with its place."""
+    """A record, with its place."""
     topic, partition, offset = message.topic(), message.partition(), message.offset()
     place = f"{topic}[{partition}]@{offset}"
     return TakenLetter(place, message.value(), message.key(), message.headers() or [], partition, offset)

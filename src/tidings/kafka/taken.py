@@ -1,8 +1,35 @@
-"""A letter as a replay finds it, and how far the letters of a partition are settled."""
+"""A letter as a replay finds it, what tells it from others, and how far a partition's letters are settled."""
 
 from __future__ import annotations
 
+import hashlib
+from datetime import datetime
+
 import msgspec
+
+_OF_ONE_FAILURE = frozenset(
+    {
+        "failure_reason",
+        "error_code",
+        "certainty",
+        "attempt_count",
+        "first_attempt",
+        "last_attempt",
+        "client_id",
+    }
+)
+
+
+class Identity(msgspec.Struct, frozen=True):
+    """What tells one letter from another: a copy of it has the same, one edited by hand has not.
+
+    A consumer that crashed between a letter and its commit writes the letter once more: the two differ in
+    what they say of the failure, and are one. ``since`` (seconds since 1970, of the first attempt; 0 for a
+    publisher's letter) tells them from a failure after a rewind, which is another.
+    """
+
+    key: bytes
+    since: float = 0.0
 
 
 class TakenLetter(msgspec.Struct, frozen=True):
@@ -14,6 +41,29 @@ class TakenLetter(msgspec.Struct, frozen=True):
     headers: list[tuple[str, bytes | None]]
     partition: int
     offset: int
+
+    @property
+    def identity(self) -> Identity:
+        """What tells it from other letters."""
+        return identity_of(self.value)
+
+
+def identity_of(letter: bytes | None) -> Identity:
+    """The identity of a letter, and of what is none."""
+    whole = letter or b""
+    try:
+        fields = msgspec.json.decode(whole, type=dict[str, msgspec.Raw])
+        if bytes(fields["origin"]) != b'"consumer"':
+            return Identity(_digest(whole))
+        since = msgspec.json.decode(fields["first_attempt"], type=datetime).timestamp()
+    except (msgspec.MsgspecError, ValueError, RecursionError, KeyError):
+        return Identity(_digest(whole))
+    lasting = sorted((name, bytes(it)) for name, it in fields.items() if name not in _OF_ONE_FAILURE)
+    return Identity(_digest(msgspec.msgpack.encode(lasting)), since)
+
+
+def _digest(content: bytes) -> bytes:
+    return hashlib.blake2b(content, digest_size=16).hexdigest().encode()
 
 
 class Progress:

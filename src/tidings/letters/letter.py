@@ -51,8 +51,9 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     ``event_encoding`` null is a tombstone. ``first_attempt`` and ``last_attempt`` are in UTC. ``certainty``
     says whether Kafka may have the event all the same. ``origin`` is who gave up: a ``publisher``
     (``partition`` is then the one the user asked for) or a ``consumer`` (``partition``, ``offset`` and
-    ``group`` say what it read). ``record_timestamp`` is one the user had set, in milliseconds since 1970.
-    Immutable: any thread.
+    ``group`` say what it read). ``event_left_out``: the event, too large for a letter, is only there.
+    ``record_timestamp``, in milliseconds since 1970, is one the user had set, or the one of the record that
+    was read. Immutable: any thread.
     """
 
     event: msgspec.Raw
@@ -77,11 +78,14 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     record_timestamp: int | None = None
     replay_count: Count = 0
     client_id: str = ""
+    event_left_out: bool = False
 
     def __post_init__(self) -> None:
         if not is_topic_name(self.topic):
             raise ValueError(f"`topic`: {TOPIC_RULE}")
         extract(self.event, self.event_encoding)
+        if self.event_left_out and (self.partition is None or self.offset is None):
+            raise ValueError("`event_left_out`: `partition` and `offset` must say where the event is")
         try:
             _ = self.key
         except ValueError:
@@ -89,7 +93,7 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def value(self) -> bytes | None:
-        """The record's value, exactly; None for a tombstone."""
+        """The record's value, exactly; None for a tombstone, and where the event was left out."""
         return extract(self.event, self.event_encoding)
 
     @property
@@ -176,9 +180,10 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
         offset: int | None = None,
         group: str | None = None,
         record_timestamp: int | None = None,
+        event_left_out: bool = False,
     ) -> DeadLetter:
         """The letter of any record. ``letter_id`` defaults to a new UUIDv7; the reason is cut at 8 KiB."""
-        event, event_encoding = embed(value)
+        event, event_encoding = embed(None if event_left_out else value)
         key_text: str | None = None
         key_encoding: TextEncoding = "text"
         if key is not None:
@@ -187,7 +192,7 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
             event=event,
             event_encoding=event_encoding,
             topic=topic,
-            failure_reason=_cut(reason),
+            failure_reason=cut(reason),
             attempt_count=attempts,
             first_attempt=_moment(first_attempt_ms),
             last_attempt=_moment(last_attempt_ms),
@@ -206,6 +211,7 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
             record_timestamp=record_timestamp,
             replay_count=_replay_count(headers),
             client_id=client_id,
+            event_left_out=event_left_out,
         )
 
 
@@ -230,7 +236,8 @@ def _replay_count(headers: Sequence[Pair]) -> int:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
 
 
-def _cut(reason: str) -> str:
+def cut(reason: str) -> str:
+    """A reason as long as a letter may have it."""
     return reason.encode(errors="replace")[:_LONGEST_REASON].decode(errors="ignore")
 
 

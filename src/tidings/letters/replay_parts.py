@@ -1,12 +1,15 @@
-"""What a replay is given: where letters come from, and who sends their events again."""
+"""What a replay is given: where letters come from, and who sends their events again, or handles them."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import Any, Literal, Protocol
+
+import msgspec
 
 from tidings.kafka.taken import TakenLetter
-from tidings.letters.letter import Pair
+from tidings.letters.letter import DeadLetter, Pair
 from tidings.states import Receipt, State
 
 
@@ -37,6 +40,42 @@ class ReplaySender(Protocol):
         """True when everything taken before has ended: delivered, or a letter again."""
 
 
+class Outcome(msgspec.Struct, frozen=True):
+    """How it ended that a handler was to have the event of a letter."""
+
+    end: Literal["handled", "rejected", "failed", "stopped"]
+    """``stopped``: it failed, and the run is to end."""
+    attempts: int = 0
+    reason: str = ""
+    error_code: str = ""
+
+
+class LetterHandlers(Protocol):
+    """A consumer's handlers at work for one run."""
+
+    most: int
+    """How many letters they take together."""
+
+    def handle(
+        self, letters: Sequence[DeadLetter], patience: float, stopping: threading.Event
+    ) -> list[Outcome]:
+        """Have these handled, one at a time per key; returns when the last has ended. ``patience``: seconds
+        for one letter, beside its last attempt. Once ``stopping`` is set nothing is begun."""
+
+    def close(self) -> None:
+        """The run is over."""
+
+
+class LetterConsumer(Protocol):
+    """Has handlers for the letters of its group (``tidings.Consumer`` has this shape)."""
+
+    group_id: str
+
+    def _letter_handlers(self, loop: Any) -> LetterHandlers:
+        """Its handlers; async ones run on ``loop``, or, if that is None, on one of their own. Raises
+        ConfigError when there are none."""
+
+
 class LetterSource(Protocol):
     """Letters on a dead-letter topic (``DeadLetterTopic``) or in a store (``StoredLetters``).
 
@@ -60,6 +99,9 @@ class LetterSource(Protocol):
 
     def is_settled(self, taken: TakenLetter) -> bool:
         """True when an earlier run has replayed or parked it, or a copy of it."""
+
+    def origin(self, topic: str, partition: int, offset: int) -> TakenLetter | None:
+        """The record that a consumer's letter is about; None where it is no more."""
 
     def park(self, letters: Sequence[TakenLetter]) -> None:
         """Put these aside for a person; they are safe there when it returns."""

@@ -52,10 +52,10 @@ class ReplayPlan(msgspec.Struct, frozen=True, kw_only=True):
 class ReplayReport(msgspec.Struct, frozen=True, kw_only=True):
     """What a run did.
 
-    ``matched`` = ``replayed`` (Kafka acknowledged the event again) + ``failed`` (it did not, or the event
-    became a new letter) + ``parked``. ``considered`` is as in a ReplayPlan. ``stopped`` says why the run
-    ended before it had seen every letter; what it did not settle is found by the next run. ``problems`` names
-    unreadable and failed letters by place, at most 100.
+    ``matched`` = ``replayed`` (Kafka acknowledged the event again, or a handler returned) + ``failed`` (it
+    did not, or the event became a new letter) + ``parked``. ``considered`` is as in a ReplayPlan.
+    ``stopped`` says why the run ended before it had seen every letter; what it did not settle is found by
+    the next run. ``problems`` names unreadable and failed letters by place, at most 100.
     """
 
     run_id: str

@@ -9,33 +9,38 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from tidings.errors import DecodeError, DeliveryError, PublisherClosed, PublisherFailed, PublishError
+from tidings.errors import DecodeError, DeliveryError, TidingsError
 from tidings.events.ids import Stamper
 from tidings.kafka.taken import TakenLetter
 from tidings.letters.letter import DeadLetter
-from tidings.letters.replay_batch import Batch, replay_headers
-from tidings.letters.replay_parts import Sent
+from tidings.letters.replay_batch import Batch, made_whole
+from tidings.letters.replay_handling import ToHandlers
+from tidings.letters.replay_parts import LetterHandlers
 from tidings.letters.replay_report import Histogram, ReplayReport, nothing_matched
-from tidings.states import Receipt, State
+from tidings.letters.replay_sending import ToTopic
 
 if TYPE_CHECKING:
     from tidings.letters.replay import Replay
 
-_WINDOW = 500
 _PACED_WINDOW = 1.0
 """Seconds of sending in a batch, at most: what a killed run repeats, and others wait for their share."""
-_RETRY = 0.1
 _MOST_PROBLEMS = 100
 
 
 class ReplayRun:
     """The state of one run; its batches settle before the next is taken, so nothing is in flight then."""
 
-    def __init__(self, replay: Replay) -> None:
+    def __init__(self, replay: Replay, handlers: LetterHandlers | None) -> None:
         self.run_id = Stamper(lambda: None)()[0].decode()
         self.key = self.run_id.encode()
         self.stopped = ""
+        self.stopping = replay.stopping
         self._replay = replay
+        self._way: ToTopic | ToHandlers
+        if handlers is not None:
+            self._way = ToHandlers(self, handlers, replay.patience)
+        elif replay.publisher is not None:
+            self._way = ToTopic(self, replay.publisher, replay.patience)
         self._counts: Counter[str] = Counter()
         self._seen: Counter[str] = Counter()
         self._problems: list[str] = []
@@ -43,17 +48,22 @@ class ReplayRun:
 
     def work(self) -> None:
         """Work through the letters. Raises TidingsError when the source fails."""
-        source, rate = self._replay.source, self._replay.rate
-        window = _WINDOW if rate is None else max(1, min(_WINDOW, int(rate * _PACED_WINDOW)))
+        source, rate, window = self._replay.source, self._replay.rate, self._way.window
+        if rate is not None:
+            window = max(1, min(window, int(rate * _PACED_WINDOW)))
         while not self._is_enough() and (letters := source.take(window)) is not None:
             batch = Batch()
             for taken in letters:
                 if self._is_enough():
                     break
                 self._examine(taken, batch)
+            self._way.finish(batch)
             self._park(batch)
-            self._await(batch)
             source.finish(batch.settled, batch.left)
+
+    def close(self) -> None:
+        """The run is over."""
+        self._way.close()
 
     def report(self) -> ReplayReport:
         """What the run did."""
@@ -81,7 +91,7 @@ class ReplayRun:
 
     def _examine(self, taken: TakenLetter, batch: Batch) -> None:
         self._counts["considered"] += 1
-        if taken.value in batch.values or self._replay.source.is_settled(taken):
+        if taken.identity.key in batch.keys or self._replay.source.is_settled(taken):
             self._counts["duplicates"] += 1
             batch.settled.append((taken, None))
             return
@@ -98,37 +108,13 @@ class ReplayRun:
             return
         self._counts["matched"] += 1
         if letter.topic in self._replay.source.topics:
-            self._fail(
-                taken, batch, f"its topic {letter.topic} is a dead-letter topic: nothing is sent there"
-            )
+            self.fail(taken, batch, f"its topic {letter.topic} is a dead-letter topic: nothing is sent there")
         elif letter.replay_count >= self._replay.max_replays:
-            batch.to_park.append((taken, letter))
-        else:
-            self._send(taken, letter, batch)
-        batch.values.add(taken.value)
-
-    def _send(self, taken: TakenLetter, letter: DeadLetter, batch: Batch) -> None:
-        self._pace()
-        end = time.monotonic() + self._replay.patience
-        while True:
-            try:
-                sent = self._replay.publisher._replay(
-                    letter.topic,
-                    letter.value,
-                    letter.key,
-                    replay_headers(letter),
-                    letter.event_id,
-                    letter.partition if letter.origin == "publisher" else None,
-                )
-            except PublishError as error:
-                if error.retriable and time.monotonic() < end and not self._replay.stopping.wait(_RETRY):
-                    continue
-                self._fail(taken, batch, str(error))
-                if error.retriable or isinstance(error, PublisherClosed | PublisherFailed):
-                    self.stopped = str(error)
-            else:
-                batch.sent.append((taken, letter, sent))
-            return
+            batch.to_park.append((taken, letter, taken))
+        elif (whole := self._whole(taken, letter, batch)) is not None:
+            self._pace()
+            self._way.take(taken, whole, batch)
+        batch.keys.add(taken.identity.key)
 
     def _pace(self) -> None:
         if self._replay.rate is not None:
@@ -137,71 +123,62 @@ class ReplayRun:
                 self._replay.stopping.wait(self._next_send - now)
             self._next_send = max(self._next_send, now) + 1 / self._replay.rate
 
+    def _whole(self, taken: TakenLetter, letter: DeadLetter, batch: Batch) -> DeadLetter | None:
+        """The letter with its event, which is fetched where it was left out; None: it failed for that."""
+        if not letter.event_left_out or letter.partition is None or letter.offset is None:
+            return letter
+        place = f"{letter.topic}[{letter.partition}]@{letter.offset}"
+        try:
+            origin = self._replay.source.origin(letter.topic, letter.partition, letter.offset)
+        except TidingsError as error:
+            self.fail(taken, batch, f"its event, at {place}, cannot be fetched: {error}")
+            if error.retriable:
+                self.stopped = str(error)
+            return None
+        whole = made_whole(letter, origin) if origin is not None else None
+        if whole is None:
+            self.fail(taken, batch, f"its event was too large for the letter, and is no more at {place}")
+        return whole
+
     def _park(self, batch: Batch) -> None:
-        if batch.to_park:
-            self._replay.source.park([taken for taken, _ in batch.to_park])
-        for taken, letter in batch.to_park:
+        if not batch.to_park:
+            return
+        try:
+            self._replay.source.park([parked for _, _, parked in batch.to_park])
+        except TidingsError as error:  # what was replayed beside them has to be settled all the same
+            for taken, _, _ in batch.to_park:
+                self.fail(taken, batch, f"it cannot be parked: {error}")
+            self.stopped = str(error)
+            return
+        for taken, letter, _ in batch.to_park:
             self._counts["parked"] += 1
             self._settle(taken, letter, batch, "parked")
 
-    def _await(self, batch: Batch) -> None:
-        """Wait for the acknowledgements, all of them together for as long as patience lasts."""
-        end = time.monotonic() + self._replay.patience
-        stored: list[tuple[TakenLetter, DeadLetter]] = []
-        for taken, letter, sent in batch.sent:
-            try:
-                receipt = sent.wait(max(0.0, end - time.monotonic()))
-            except TimeoutError:
-                self._fail(taken, batch, "Kafka has not acknowledged it in time")
-                self.stopped = f"Kafka acknowledges nothing: waited {self._replay.patience:.0f} s."
-            except DeliveryError as error:
-                self._undelivered(taken, letter, sent, batch, error)
-            else:
-                if receipt.state is State.DELIVERED:
-                    self._replayed(taken, letter, batch, receipt)
-                elif receipt.state is State.STORED:
-                    stored.append((taken, letter))
-                else:
-                    self._fail(taken, batch, f"the publisher has {receipt.state} it")
-                    self.stopped = f"The publisher has {receipt.state} an event instead of sending it."
-        if stored:
-            self._await_stored(stored, batch, end)
+    # -- the books
 
-    def _await_stored(self, stored: list[tuple[TakenLetter, DeadLetter]], batch: Batch, end: float) -> None:
-        """What the store took ends when Kafka takes events again: delivered, or a new letter."""
-        ended = self._replay.publisher.flush(max(0.0, end - time.monotonic()))
-        for taken, letter in stored:
-            if ended:
-                self._replayed(taken, letter, batch, None)
-            else:
-                self._fail(taken, batch, "it is in the publisher's store, and will be sent from there")
-        if not ended:
-            self.stopped = (
-                f"Kafka is away: {len(stored)} events wait in the publisher's store and will be sent from "
-                "there. The next run replays them once more, under the same event_id."
-            )
-
-    def _replayed(
-        self, taken: TakenLetter, letter: DeadLetter, batch: Batch, receipt: Receipt | None
+    def replayed(
+        self, taken: TakenLetter, letter: DeadLetter, batch: Batch, action: str, **more: object
     ) -> None:
+        """Its event is where it should be."""
         self._counts["replayed"] += 1
-        if receipt is None:
-            self._settle(taken, letter, batch, "replayed")
-        else:
-            self._settle(taken, letter, batch, "replayed", partition=receipt.partition, offset=receipt.offset)
+        self._settle(taken, letter, batch, action, **more)
 
-    def _undelivered(
-        self, taken: TakenLetter, letter: DeadLetter, sent: Sent, batch: Batch, error: DeliveryError
-    ) -> None:
-        if sent.state is not State.DEAD_LETTERED:
-            self._fail(taken, batch, str(error))
-            self.stopped = str(error)
-            return
+    def lettered(self, taken: TakenLetter, letter: DeadLetter, batch: Batch, error: DeliveryError) -> None:
+        """Its event has become a new letter."""
         self._counts["failed"] += 1
-        self._problem(taken, f"it is a letter again, {error.letter_id}: {error}")
+        self.problem(taken, f"it is a letter again, {error.letter_id}: {error}")
         self._settle(taken, letter, batch, "dead_lettered", new_letter_id=error.letter_id)
 
-    # -- the books
+    def fail(self, taken: TakenLetter, batch: Batch, problem: str) -> None:
+        """Nothing came of it: it stays."""
+        self._counts["failed"] += 1
+        self._leave(taken, batch, problem)
+
+    def problem(self, taken: TakenLetter, problem: str) -> None:
+        """Say what is wrong with a letter."""
+        self._replay.logger.warning(f"letter at {taken.place}: {problem}")
+        if len(self._problems) < _MOST_PROBLEMS:
+            self._problems.append(f"{taken.place}: {problem}")
 
     def _settle(
         self, taken: TakenLetter, letter: DeadLetter, batch: Batch, action: str, **more: object
@@ -213,6 +190,7 @@ class ReplayRun:
             "error_code": letter.error_code,
             "replay_count": letter.replay_count + (action != "parked"),
             "letter": taken.place,
+            "first_attempt": letter.first_attempt,
             **more,
         }
         batch.settled.append((taken, self._note(action, **facts)))
@@ -221,18 +199,9 @@ class ReplayRun:
             f"from={taken.place} who={self._replay.who} replay={self.run_id}"
         )
 
-    def _fail(self, taken: TakenLetter, batch: Batch, problem: str) -> None:
-        self._counts["failed"] += 1
-        self._leave(taken, batch, problem)
-
     def _leave(self, taken: TakenLetter, batch: Batch, problem: str) -> None:
-        self._problem(taken, problem)
+        self.problem(taken, problem)
         batch.left.append(taken)
-
-    def _problem(self, taken: TakenLetter, problem: str) -> None:
-        self._replay.logger.warning(f"letter at {taken.place}: {problem}")
-        if len(self._problems) < _MOST_PROBLEMS:
-            self._problems.append(f"{taken.place}: {problem}")
 
     def _note(self, action: str, **facts: object) -> bytes:
         who = {"action": action, "at": datetime.now(UTC), "who": self._replay.who, "run_id": self.run_id}

@@ -80,6 +80,10 @@ class StoredLetters:
         """False: what is settled is gone."""
         return False
 
+    def origin(self, topic: str, partition: int, offset: int) -> TakenLetter | None:
+        """None: a store has letters of publishers only, and those are whole."""
+        return None
+
     def park(self, letters: Sequence[TakenLetter]) -> None:
         """Park them in the store."""
         for taken in letters:

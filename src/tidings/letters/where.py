@@ -21,6 +21,7 @@ _TEXT: Final[Mapping[str, Callable[[DeadLetter], str | None]]] = {
     "event_id": lambda letter: letter.event_id,
     "letter_id": lambda letter: letter.letter_id,
     "origin": lambda letter: letter.origin,
+    "group": lambda letter: letter.group,
 }
 _TIMES: Final = ("since", "until")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -29,15 +30,19 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 class Filter:
     """Decides which letters match.
 
-    A mapping has ``reason``, ``error_code``, ``topic``, ``event_type``, ``event_id``, ``letter_id`` or
-    ``origin`` with a pattern (``*``, ``?`` and ``[…]`` as in a shell, case counts; a list: any of them), and
-    ``since`` and ``until`` for the time of the last attempt (a datetime with a time zone, RFC 3339 text, or
-    milliseconds since 1970). All of them must hold. Raises ConfigError, naming every wrong field.
+    A mapping has ``reason``, ``error_code``, ``topic``, ``event_type``, ``event_id``, ``letter_id``,
+    ``origin`` or ``group`` with a pattern (``*``, ``?`` and ``[…]`` as in a shell, case counts; a list: any
+    of them), and ``since`` and ``until`` for the time of the last attempt (a datetime with a time zone, RFC
+    3339 text, or milliseconds since 1970). All of them must hold. ``for_group``: letters of consumers only,
+    and of this group where the mapping says nothing of ``group``. Raises ConfigError, naming every wrong
+    field.
     """
 
-    def __init__(self, where: Where) -> None:
+    def __init__(self, where: Where, for_group: str | None = None) -> None:
         self._predicate = where if callable(where) else None
         given: Mapping[str, Any] = {} if where is None or callable(where) else where
+        self._is_for_consumer = for_group is not None
+        self._group = None if "group" in given else for_group
         problems: list[str] = []
         self._patterns = {
             name: patterns for name in _TEXT if (patterns := _patterns(given.get(name), name, problems))
@@ -52,6 +57,10 @@ class Filter:
             raise ConfigError(f"where: {'; '.join(problems)}.")
 
     def __call__(self, letter: DeadLetter) -> bool:
+        if self._is_for_consumer and letter.origin != "consumer":
+            return False
+        if self._group is not None and letter.group != self._group:
+            return False
         if self._predicate is not None:
             return bool(self._predicate(letter))
         since, until = self._times.get("since"), self._times.get("until")
@@ -74,11 +83,14 @@ class Filter:
         return not self.is_code and not self._times and not any(limits)
 
     def __str__(self) -> str:
-        if self._predicate is not None:
-            return f"predicate {getattr(self._predicate, '__qualname__', type(self._predicate).__qualname__)}"
         return ", ".join(self._parts()) or "every letter"
 
     def _parts(self) -> Iterator[str]:
+        if self._group is not None:
+            yield f"group={self._group}"
+        if self._predicate is not None:
+            name = getattr(self._predicate, "__qualname__", type(self._predicate).__qualname__)
+            yield f"predicate {name}"
         for name, patterns in self._patterns.items():
             yield f"{name}={'|'.join(patterns)}"
         for name, time in self._times.items():

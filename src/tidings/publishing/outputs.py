@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
+
+from tidings.states import State
 
 if TYPE_CHECKING:
     from tidings.publishing.entry import Delivery
@@ -19,3 +22,19 @@ def collect_outputs() -> list[Delivery]:
     outputs: list[Delivery] = []
     _collected.set(outputs)
     return outputs
+
+
+def are_open(outputs: Iterable[Delivery]) -> bool:
+    """True while one of these is not in Kafka and may yet come there."""
+    return any(output.state is State.ACCEPTED or _is_stored(output) for output in outputs)
+
+
+def losses(outputs: Iterable[Delivery]) -> str:
+    """What became of those that will never be in Kafka; empty as a rule. For a handler's failure."""
+    bad = {output.state for output in outputs} & {State.LOST, State.REJECTED}
+    return f"an event that it published is {', '.join(sorted(bad))}" if bad else ""
+
+
+def _is_stored(output: Delivery) -> bool:
+    """True while an event that is safe on disk is not in Kafka, as far as its process can tell."""
+    return output.state is State.STORED and output.offset < 0 and output._keeper.ledger.stored > 0

@@ -8,6 +8,7 @@ import logging
 import threading
 import weakref
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -451,3 +452,18 @@ def test_an_await_in_one_loop_of_what_a_thread_published(
         return await asyncio.wait_for(delivery, LONG)
 
     assert asyncio.run(main()).state is State.DELIVERED
+
+
+@pytest.mark.parametrize("durability", ["memory", "write-ahead"])
+def test_kafka_may_have_a_record_and_not_say_where(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, durability: str
+) -> None:
+    monkeypatch.setattr("tidings.testing.memorykafka.Taken.offset", lambda _: None)
+    transport = InMemoryTransport()
+    with Publisher(
+        brokers="in-memory.invalid:9092", transport=transport, durability=durability, store_dir=tmp_path
+    ) as publisher:
+        deliveries = [publisher.produce("t", b"x") for _ in range(100)]
+        assert publisher.flush(LONG)
+        assert {delivery.wait(LONG).offset for delivery in deliveries} == {-1}
+        assert publisher.stats().delivered == 100

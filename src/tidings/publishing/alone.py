@@ -68,7 +68,7 @@ class _Report:
         ended = Ended(self._errand)
         if fault is None:
             ended.partition = record.partition() or 0
-            ended.offset = record.offset() or 0
+            ended.offset = -1 if (offset := record.offset()) is None else offset
             ended.timestamp = record.timestamp()[1]
         else:
             ended.kafka_error, ended.reason = fault.name(), fault.str()

@@ -124,7 +124,7 @@ class Ledger:
             opened = self._open
             still = [entry for entry in opened if not entry.ended]
             if self.acked is not None:
-                self.acked.update(entry.topic for entry in opened if entry.ended and entry.offset >= 0)
+                self.acked.update(entry.topic for entry in opened if entry.ended and entry.partition >= 0)
             if self._open is opened:  # else a signal handler has swept in between, and knows more
                 self._open = still
 

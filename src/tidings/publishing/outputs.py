@@ -37,4 +37,4 @@ def losses(outputs: Iterable[Delivery]) -> str:
 
 def _is_stored(output: Delivery) -> bool:
     """True while an event that is safe on disk is not in Kafka, as far as its process can tell."""
-    return output.state is State.STORED and output.offset < 0 and output._keeper.ledger.stored > 0
+    return output.state is State.STORED and output.partition < 0 and output._keeper.ledger.stored > 0

@@ -21,7 +21,7 @@ class Pending:
         """How much of it has not ended; rows count as one."""
         # A row can take over from an entry whose row did not exist at first.
         for entry in self._entries:
-            if entry.ended and entry.offset < 0 and entry.shelf is not None and entry.shelf.own:
+            if entry.ended and entry.partition < 0 and entry.shelf is not None and entry.shelf.own:
                 self._shelf, self._last_row = entry.shelf, max(self._last_row, entry.seq)
         self._entries = [entry for entry in self._entries if not entry.ended]
         return len(self._entries) + self._has_rows()

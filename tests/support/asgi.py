@@ -73,7 +73,9 @@ async def aask(
     )
 
 
-def environ(path: str = "/", method: str = "GET", body: bytes = b"", **more: Any) -> dict[str, Any]:
+def environ(
+    path: str = "/", method: str = "GET", body: bytes = b"", more: Any = None, **names: str
+) -> dict[str, Any]:
     """An environ of one request from 203.0.113.9."""
     return {
         "REQUEST_METHOD": method,
@@ -87,7 +89,8 @@ def environ(path: str = "/", method: str = "GET", body: bytes = b"", **more: Any
         "wsgi.url_scheme": "http",
         "wsgi.input": io.BytesIO(body),
         "CONTENT_LENGTH": str(len(body)),
-        **more,
+        **names,
+        **(more or {}),
     }
 
 

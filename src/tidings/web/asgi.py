@@ -84,7 +84,7 @@ class _Passing:
     async def send(self, message: Message) -> None:
         kind, visit = message["type"], self._visit
         if kind == "http.response.start":
-            visit.status = message["status"]
+            visit.respond(message["status"])
             message = {**message, "headers": self._headers(message.get("headers") or ())}
         ends = _ends(kind, message)
         if visit.waits and (ends or visit.completes(len(message.get("body", b"")))):

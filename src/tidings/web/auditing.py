@@ -109,10 +109,15 @@ class Auditor:
             unsafe=self._unsafe.count,
         )
 
+    def identify(self, visit: Visit) -> None:
+        """Ask the application's functions, and the framework for its route. Raises nothing of theirs."""
+        visit.identity = self._identity(visit.request)
+        visit.resource = self._resource_of(visit.request)
+        visit.route = route_of(visit.request)
+
     def record(self, visit: Visit, outcome: str, duration: int) -> Delivery | None:
         """Send the entry of a request that has ended. Raises nothing of the sender's or the functions'."""
-        facts, headers = visit.facts, visit.facts.headers
-        identity = self._identity(visit.request)
+        facts, headers, identity = visit.facts, visit.facts.headers, visit.identity or NOBODY
         entry = AuditEntry(
             id=visit.id,
             timestamp=visit.began,
@@ -120,11 +125,11 @@ class Auditor:
             tenant_id=identity.tenant_id,
             jti=identity.jti,
             http_method=facts.method,
-            resource=self._resource_of(visit.request) or facts.path,
+            resource=visit.resource or facts.path,
             source_ip=self._proxies.client(facts.peer, headers),
             user_agent=plain(headers["user-agent"], _AGENT) if "user-agent" in headers else None,
             service=self._service,
-            endpoint=route_of(visit.request) or facts.path,
+            endpoint=visit.route or facts.path,
             full_url=self._url(facts),
             payload=None if visit.capture is None else visit.capture.payload(),
             status_code=visit.status,

@@ -45,6 +45,6 @@ def as_identity(found: Any) -> Identity:
 def _text(value: object) -> str | None:
     if value is None or isinstance(value, str):
         return None if value is None else plain(value, _LONGEST)
-    if isinstance(value, bool) or type(value).__str__ is object.__str__:
+    if isinstance(value, bool) or not (isinstance(value, int) or type(value).__str__ is not object.__str__):
         raise TypeError(f"a {type(value).__qualname__} is no id")
     return plain(str(value), _LONGEST)

@@ -10,7 +10,8 @@ class AuditOptions(TypedDict, total=False):
     """Keyword arguments of ``AuditMiddleware``, whatever the framework; all have defaults.
 
     The functions get the request as its framework has it: the ASGI scope, the WSGI environ, Django's
-    HttpRequest. They are called when the request ends, may not wait, and change nothing where they raise.
+    HttpRequest. They are called when the response begins (with Flask's ``g`` and ``current_user`` at
+    hand), may not wait, and change nothing where they raise.
     """
 
     service: str | None

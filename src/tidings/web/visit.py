@@ -11,6 +11,7 @@ from tidings.publishing.entry import Delivery
 from tidings.web.bodies import Capture
 from tidings.web.correlating import entry_id, ids_for
 from tidings.web.facts import Facts
+from tidings.web.identity import Identity
 
 if TYPE_CHECKING:
     from tidings.web.auditing import Auditor
@@ -31,8 +32,11 @@ class Visit:
         "facts",
         "failed",
         "id",
+        "identity",
         "ids",
         "request",
+        "resource",
+        "route",
         "status",
     )
 
@@ -50,6 +54,9 @@ class Visit:
         most = auditor.most_body if recorded else 0
         self.capture = Capture(facts, most, auditor.redactor) if most else None
         self.status: int | None = None
+        self.identity: Identity | None = None
+        self.resource: str | None = None
+        self.route: str | None = None
         self.disconnected = False
         self.failed = False
         """The application raised, and something else answers in its place."""
@@ -59,11 +66,19 @@ class Visit:
         """Whether the response waits for the entry to be safe."""
         return self._auditor.patience > 0 and not self._ended
 
+    def respond(self, status: int) -> None:
+        """The response begins: the user is known by now, and the framework still has the request."""
+        self.status = status
+        if not self._ended:
+            self._auditor.identify(self)
+
     def end(self, outcome: str | None = None) -> Delivery | None:
         """The request has ended, by its status or as ``outcome`` says; only the first call counts."""
         if self._ended:
             return None
         self._ended = True
+        if self.identity is None:
+            self._auditor.identify(self)
         return self._auditor.record(self, outcome or self._outcome(), perf_counter_ns() - self._clock)
 
     def end_safely(self) -> None:

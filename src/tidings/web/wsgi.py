@@ -45,7 +45,7 @@ class WSGIAuditMiddleware:
             environ["wsgi.input"] = _Input(environ["wsgi.input"], visit.capture)
 
         def start(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
-            visit.status = int(status[:3])
+            visit.respond(int(status[:3]))
             if visit.waits:
                 visit.expect(headers)
             there = {name.lower() for name, _ in headers}

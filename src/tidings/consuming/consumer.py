@@ -74,7 +74,7 @@ class Consumer(Registering):
             overrides["group_id"] = group_id
         if publisher is not None:
             settings = settings or publisher._settings
-            transport = transport or _transport_of(publisher)
+            transport = _transport_of(publisher) if transport is None else transport
         super().__init__(settings_of(settings, overrides, needs_brokers=transport is None), registry)
         if self._settings.group_id is None:
             raise ConfigError("A consumer needs a group: give group_id=, or set KAFKA_GROUP_ID.")

@@ -62,7 +62,7 @@ class Engine:
         self.complaint: tuple[str, bool] | None = None
         """What Kafka said last, and whether something cannot be read because of it."""
         self.tally = Tally()
-        self.transport = transport or _kafka(settings, logger)
+        self.transport = _kafka(settings, logger) if transport is None else transport
         self._logger = logger
         self._said: set[str] = set()
         self.holdings = Holdings()

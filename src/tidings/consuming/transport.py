@@ -23,6 +23,5 @@ class ConsumerTransport(Protocol):
     def letter_writer(self) -> LetterWriter:
         """A client for letters; the caller closes it."""
 
-    def health(self, timeout: float, last_error: tuple[str, str]) -> Health:
-        """Does Kafka answer? Asks, for up to ``timeout`` seconds; ``last_error`` is the name and the words of
-        what was said last. Raises nothing."""
+    def health(self, timeout: float) -> Health:
+        """Does Kafka answer? Asks, for up to ``timeout`` seconds. Raises nothing."""

@@ -45,8 +45,7 @@ def _ask_kafka(engine: Engine, timeout: float) -> Health | None:
         return _unhealthy(
             "cannot_read", f"Kafka says {words}. Create the topic, or allow this client to read it."
         )
-    name, _, text = words.partition(": ")
-    found = engine.transport.health(timeout, (name, text))
+    found = engine.transport.health(timeout)
     if not found.ok:
         return found
     if engine.complaint == complaint:

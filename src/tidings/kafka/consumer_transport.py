@@ -19,18 +19,25 @@ class KafkaConsumerTransport:
     def __init__(self, settings: Settings, logger: logging.Logger) -> None:
         self._settings = settings
         self._logger = logger
+        self._last_words = ""
 
     def member(self, group: str, told: Callable[[str, bool], None]) -> ConsumerClient:
         """A member of this group. Raises ConfigError."""
-        return ConsumerClient(self._settings, group, told)
+
+        def remember(words: str, is_blocking: bool) -> None:
+            self._last_words = words
+            told(words, is_blocking)
+
+        return ConsumerClient(self._settings, group, remember)
 
     def letter_writer(self) -> Writer:
         """A client without a store."""
         return Writer(KafkaClient(self._settings, self._logger), LETTER_TIMEOUT)
 
-    def health(self, timeout: float, last_error: tuple[str, str]) -> Health:
+    def health(self, timeout: float) -> Health:
         """What a look at the brokers from outside of librdkafka finds."""
-        found = diagnose(self._settings, timeout=timeout, last_error=last_error)
+        name, _, text = self._last_words.partition(": ")
+        found = diagnose(self._settings, timeout=timeout, last_error=(name, text))
         answers = found.cause is Cause.REACHABLE
         status = HealthStatus.HEALTHY if answers else HealthStatus.UNHEALTHY
         return Health(status=status, cause=str(found.cause), message=found.message)

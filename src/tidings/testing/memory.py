@@ -11,21 +11,25 @@ from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException
 
-from tidings.errors import InvalidTopic
-from tidings.events.routing import check_topic
+from tidings.consuming.transport import Told
 from tidings.kafka.refusals import refusal
-from tidings.kafka.search import Found, Search
+from tidings.kafka.search import Search
+from tidings.kafka.writing import LETTER_TIMEOUT, Writer
 from tidings.publishing import forks
 from tidings.publishing.threads import native_queue, native_rlock
 from tidings.publishing.transport import Report
 from tidings.states import Health, HealthStatus
-from tidings.testing.memorykafka import Headers, InMemoryRecord, MemoryKafka, Taken, fault_named
+from tidings.testing.memorykafka import Headers, InMemoryRecord, MemoryKafka, Taken, check_shape, fault_named
+from tidings.testing.memorymember import MemoryMember
 
 __all__ = ["InMemoryRecord", "InMemoryTransport"]
 
 
 class InMemoryTransport:
     """Keeps every record in memory and reports as Kafka does; refuses what real Kafka refuses.
+
+    For publishers and consumers alike: a Consumer with the same transport reads what was delivered, as a
+    member of its group.
 
     ``records`` has what was delivered, in order. ``down()`` and ``up()`` play an outage: records wait and
     arrive later. ``fail``, ``fail_always`` and ``batch_fail`` make records fail with the name of a Kafka
@@ -64,8 +68,21 @@ class InMemoryTransport:
         return [record.json() for record in self.records if topic in {None, record.topic}]
 
     def clear(self) -> None:
-        """Forget the records seen so far."""
-        self.records.clear()
+        """Forget the records seen so far, as retention does: offsets go on."""
+        with self._shared.lock:
+            self.records.clear()
+
+    def committed(self, group_id: str) -> dict[tuple[str, int], int]:
+        """The offsets that a group has committed, by topic and partition."""
+        with self._shared.lock:
+            return {place: offset for place, (offset, _) in self._shared.groups[group_id].committed.items()}
+
+    def evict(self, group_id: str) -> None:
+        """Throw all members out of a group, as Kafka does with those that were silent for too long: they lose
+        their partitions at once, are told so when they poll next, and join again."""
+        with self._shared.lock:
+            self._shared.groups[group_id].evict()
+            self._shared.ring()
 
     def down(self) -> None:
         """From now on nothing is delivered, on any lane."""
@@ -78,6 +95,7 @@ class InMemoryTransport:
             self._shared.up = True
             for lane in self._shared.lanes:
                 lane.release()
+            self._shared.ring()
 
     def fail(self, error: str, times: int = 1) -> None:
         """Let the next ``times`` records, whichever lane they take, fail with this Kafka or librdkafka error
@@ -122,7 +140,11 @@ class InMemoryTransport:
     ) -> None:
         if self._closed:
             raise RuntimeError("the in-memory transport was closed")
-        self._refuse_what_kafka_refuses(topic, value, key, partition, headers)
+        check_shape(topic, value, key, headers)
+        if partition >= self.partitions:
+            raise KafkaException(KafkaError(KafkaError._UNKNOWN_PARTITION))
+        if len(value or b"") + len(key or b"") > self.max_message_bytes:
+            raise KafkaException(KafkaError(KafkaError.MSG_SIZE_TOO_LARGE))
         at = partition if partition >= 0 else zlib.crc32(key or b"") % self.partitions
         taken = Taken(topic, value, key, at, report, timestamp or time.time_ns() // 1_000_000, headers)
         with self._shared.lock:
@@ -194,18 +216,15 @@ class InMemoryTransport:
 
     def find(self, topic: str, event_id: str, since: object, timeout: float) -> Search:
         """Look through the records: the last one of ``topic`` with this event_id."""
-        wanted = ("event_id", event_id.encode())
-        for number, record in reversed(list(enumerate(self.records))):
-            if record.topic == topic and wanted in record.headers:
-                found = Found(
-                    topic=topic,
-                    partition=record.partition,
-                    offset=record.offset,
-                    timestamp=record.timestamp,
-                    value=record.value,
-                )
-                return Search(found=found, answered=True, message="Found.", scanned=number + 1)
-        return Search(answered=True, message="No record has this event_id.", scanned=len(self.records))
+        return self._shared.find(topic, event_id)
+
+    def member(self, group: str, told: Told) -> MemoryMember:
+        """A member of this group, for a Consumer."""
+        return MemoryMember(self._shared, self._shared.groups[group], self.partitions, told)
+
+    def letter_writer(self) -> Writer:
+        """A lane for a Consumer's letters."""
+        return Writer(self.careful(), LETTER_TIMEOUT)
 
     def before_fork(self) -> Callable[[], None]:
         """Nothing has to stand still."""
@@ -230,18 +249,3 @@ class InMemoryTransport:
     def _deliver(self, taken: Taken) -> None:
         self._shared.decide(taken, busy=self._busy)
         self._reports.put(taken)
-
-    def _refuse_what_kafka_refuses(
-        self, topic: str, value: bytes | None, key: bytes | None, partition: int, headers: Headers
-    ) -> None:
-        try:
-            check_topic(topic)
-        except InvalidTopic:
-            raise KafkaException(KafkaError(KafkaError.TOPIC_EXCEPTION)) from None
-        for part in (value, key, *(content for _, content in headers)):
-            if part is not None and not isinstance(part, bytes):
-                raise TypeError(f"a record is made of bytes, not of {type(part).__qualname__}")
-        if partition >= self.partitions:
-            raise KafkaException(KafkaError(KafkaError._UNKNOWN_PARTITION))
-        if len(value or b"") + len(key or b"") > self.max_message_bytes:
-            raise KafkaException(KafkaError(KafkaError.MSG_SIZE_TOO_LARGE))

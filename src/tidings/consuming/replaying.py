@@ -96,7 +96,7 @@ class Replaying:
         lanes: dict[LaneName, list[int]] = {}
         for number, letter in enumerate(letters):
             lanes.setdefault(_lane(letter, number), []).append(number)
-        outcomes = [Outcome("failed", reason="it was not begun")] * len(letters)
+        outcomes = [Outcome("stopped", reason="The thread that had it died.")] * len(letters)
         until = time.monotonic() + _BEGUN_WITHIN
 
         def work(name: LaneName, numbers: list[int]) -> None:
@@ -114,10 +114,10 @@ class Replaying:
         self, name: LaneName, letter: DeadLetter, patience: float, until: float, stopping: threading.Event
     ) -> Outcome:
         if stopping.is_set():
-            return Outcome("failed", reason="it was not begun: the run was told to end")
+            return Outcome("not_begun", reason="it was told to.")
         if time.monotonic() > until:
             words = f"The handlers took longer than {_BEGUN_WITHIN:.0f} s for {self.most} letters at most."
-            return Outcome("stopped", reason=words)
+            return Outcome("not_begun", reason=words)
         if name in self._stuck:
             return Outcome("failed", reason="it was not begun: a handler still runs with an event of its key")
         record, end, attempt = LetterRecord(letter), time.monotonic() + patience, 1

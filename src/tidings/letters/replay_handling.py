@@ -36,6 +36,9 @@ class ToHandlers:
             elif outcome.end == "rejected":
                 batch.to_park.append((taken, letter, rejected_again(taken, outcome)))
                 self._run.problem(taken, f"parked: {outcome.reason}")
+            elif outcome.end == "not_begun":
+                self._run.pass_by(taken, batch)
+                self._run.stopped = self._run.stopped or outcome.reason
             else:
                 self._run.fail(taken, batch, outcome.reason)
                 if outcome.end == "stopped":

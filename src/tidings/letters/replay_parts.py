@@ -43,8 +43,8 @@ class ReplaySender(Protocol):
 class Outcome(msgspec.Struct, frozen=True):
     """How it ended that a handler was to have the event of a letter."""
 
-    end: Literal["handled", "rejected", "failed", "stopped"]
-    """``stopped``: it failed, and the run is to end."""
+    end: Literal["handled", "rejected", "failed", "stopped", "not_begun"]
+    """``stopped``: it failed, and the run is to end. ``not_begun``: the run ends before it."""
     attempts: int = 0
     reason: str = ""
     error_code: str = ""

@@ -174,6 +174,11 @@ class ReplayRun:
         self._counts["failed"] += 1
         self._leave(taken, batch, problem)
 
+    def pass_by(self, taken: TakenLetter, batch: Batch) -> None:
+        """The run ends before this one: as if it had not been seen."""
+        self._counts.subtract({"considered": 1, "matched": 1})
+        batch.left.append(taken)
+
     def problem(self, taken: TakenLetter, problem: str) -> None:
         """Say what is wrong with a letter."""
         self._replay.logger.warning(f"letter at {taken.place}: {problem}")

@@ -202,7 +202,7 @@ class ConsumerClient:
         return error is not None
 
     def _say(self, error: KafkaError) -> None:
-        if error.fatal():
+        if error.fatal() or error.code() == KafkaError._FATAL:  # of the latter fatal() says False
             raise ConsumeError(f"The Kafka client failed for good: {error.name()}: {error.str()}.")
         self._told(f"{error.name()}: {error.str()}", error.name() not in NOBODY)
 

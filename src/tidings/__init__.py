@@ -41,6 +41,7 @@ from tidings.states import CloseReport, Health, HealthStatus, Receipt, State, St
 
 if TYPE_CHECKING:
     from tidings.consuming.consumer import Consumer
+    from tidings.consuming.manager import Manager
     from tidings.consuming.message import Message
     from tidings.consuming.verdicts import Reject, Retry, Stop
     from tidings.events.builder import EventBuilder
@@ -74,6 +75,7 @@ __all__ = [
     "HealthStatus",
     "InvalidEvent",
     "InvalidTopic",
+    "Manager",
     "Message",
     "MessageSender",
     "Personal",
@@ -114,6 +116,7 @@ _LATER = {
     "DeadLetter": "tidings.letters.letter",
     "DeadLetterTopic": "tidings.kafka.dead_letters",
     "EventBuilder": "tidings.events.builder",
+    "Manager": "tidings.consuming.manager",
     "Message": "tidings.consuming.message",
     "Personal": "tidings.events.privacy",
     "Reject": "tidings.consuming.verdicts",

@@ -139,8 +139,7 @@ class Consumer(Registering):
         engine.stop(budget)
         if engine.is_own_thread():
             return engine.report(0.0)
-        engine.join(budget + _LEAVE)
-        return self._reports.setdefault("last", engine.report(time.monotonic() - began))
+        return self._end_of(engine, began, budget)
 
     async def astart(self) -> None:
         """``start`` for a coroutine: async handlers run on this event loop."""
@@ -240,6 +239,16 @@ class Consumer(Registering):
             self._transport,
         )
         self._engine.start()
+
+    def _end_of(self, engine: Engine, began: float, budget: float) -> ConsumerReport:
+        """Its report, at its end, or ``budget`` seconds and a little more after ``began``."""
+        engine.join(max(0.0, began + budget + _LEAVE - time.monotonic()))
+        return self._reports.setdefault("last", engine.report(time.monotonic() - began))
+
+    def _forget(self) -> None:
+        """Its life is over, and another may begin with the same handlers: for a Manager."""
+        self._engine = None
+        self._reports = {}
 
     def _begun(self) -> Engine:
         if self._engine is None:

@@ -1,8 +1,12 @@
-"""What a consumer says of itself: ConsumerStats and ConsumerReport."""
+"""What consumers and their manager say of themselves: ConsumerStats, ConsumerReport, ManagerReport."""
 
 from __future__ import annotations
 
+from typing import Self
+
 import msgspec
+
+from tidings.states import CloseReport
 
 
 class PartitionStats(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,6 +40,11 @@ class ConsumerCounts(msgspec.Struct, frozen=True, kw_only=True):
     undecodable: int = 0
     expired_unread: int = 0
 
+    def plus(self, other: ConsumerCounts) -> Self:
+        """This, with the other's counts added to its own."""
+        sums = {it: getattr(self, it) + getattr(other, it) for it in ConsumerCounts.__struct_fields__}
+        return msgspec.structs.replace(self, **sums)
+
 
 class ConsumerStats(ConsumerCounts, frozen=True, kw_only=True):
     """A consumer's counters, read at one moment. ``partitions``, by topic and number, are those ours now."""
@@ -45,6 +54,13 @@ class ConsumerStats(ConsumerCounts, frozen=True, kw_only=True):
     partitions: dict[tuple[str, int], PartitionStats] = {}
     is_running: bool = False
     is_closed: bool = False
+
+
+class ManagedStats(ConsumerStats, frozen=True, kw_only=True):
+    """The same of a consumer under a Manager: the counters are those of all its lives."""
+
+    restarts: int = 0
+    """Lives after the first: it had failed, and was started again."""
 
 
 class ConsumerReport(ConsumerCounts, frozen=True, kw_only=True):
@@ -57,3 +73,20 @@ class ConsumerReport(ConsumerCounts, frozen=True, kw_only=True):
     finds out by SESSION_TIMEOUT."""
     duration: float = 0.0
     """Seconds close() took."""
+
+
+class ManagerReport(msgspec.Struct, frozen=True, kw_only=True):
+    """How things stood when ``Manager.close()`` returned."""
+
+    consumers: dict[str, ConsumerReport] = {}
+    """By name."""
+    publisher: CloseReport | None = None
+    """None where the publisher is somebody else's, and left open; or not closed yet."""
+    duration: float = 0.0
+    """Seconds close() took."""
+
+    @property
+    def ok(self) -> bool:
+        """True when nothing is unfinished, every group was left, and no event is lost."""
+        is_kept = self.publisher is None or not self.publisher.lost
+        return is_kept and all(it.left and not it.unfinished for it in self.consumers.values())

@@ -27,6 +27,7 @@ TOPICS = {
     "system.alert": "system-events",
     "translation.requested": "translation-events",
     "translation.completed": "translation-events",
+    "translation.failed": "translation-events",
     "audit.recorded": "audit-events",
     "auth.recorded": "auth-events",
     "usage.recorded": "usage-events",

@@ -177,6 +177,18 @@ class TranslationCompleted(CatalogueEvent, frozen=True, kw_only=True):
     completed_at: datetime = msgspec.field(default_factory=_now)
 
 
+@registry.event("translation.failed", topic="translation-events", key="translation_id")
+class TranslationFailed(CatalogueEvent, frozen=True, kw_only=True):
+    """A text will not be translated. ``error_code`` is the service's own."""
+
+    translation_id: str
+    source_language: str | None = None
+    target_language: str | None = None
+    error_message: str | None = None
+    error_code: str | None = None
+    failed_at: datetime = msgspec.field(default_factory=_now)
+
+
 @registry.event("audit.recorded", topic="audit-events", key="id")
 class AuditEntry(CatalogueEvent, frozen=True, kw_only=True):
     """Who did what to which resource; one for a request. Goes to AUDIT_TOPIC. ``jti`` is the token's id.

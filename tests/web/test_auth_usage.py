@@ -25,15 +25,10 @@ def sender() -> InMemorySender:
 
 
 def requests() -> dict[str, Any]:
-    import django
-    from django.conf import settings
     from django.core.handlers.wsgi import WSGIRequest
     from flask import Request as FlaskRequest
     from starlette.requests import Request as StarletteRequest
 
-    if not settings.configured:
-        settings.configure()
-        django.setup()
     asgi = scope("/login", "POST", HEADERS)
     wsgi = environ("/login", "POST", HTTP_USER_AGENT="curl/8", HTTP_X_FORWARDED_FOR="1.2.3.4")
     return {
@@ -47,7 +42,9 @@ def requests() -> dict[str, Any]:
 
 @pytest.mark.parametrize("kind", ["scope", "environ", "Starlette", "Flask", "Django"])
 @pytest.mark.parametrize(("trusted", "client"), [((), "203.0.113.9"), (("203.0.113.0/24",), "1.2.3.4")])
-def test_a_request_of_any_kind(sender: InMemorySender, kind: str, trusted: Any, client: str) -> None:
+def test_a_request_of_any_kind(
+    django_site: Any, sender: InMemorySender, kind: str, trusted: Any, client: str
+) -> None:
     AuthEvents(sender, "shop", trusted_proxies=trusted).login_succeeded("ann", request=requests()[kind])
     (event,) = sender.values
     assert isinstance(event, AuthEvent)

@@ -20,8 +20,8 @@ class AuthEvents:
         auth = AuthEvents(auth_sender(publisher), "orders")
         auth.login_failed("ann", request=request, error="wrong password")
 
-    ``request`` is an ASGI scope, a WSGI environ, or a request of Starlette, FastAPI, Flask, Quart, Litestar or
-    Django: the event then says its path, its user agent, and the client's address, through
+    ``request`` is an ASGI scope, a WSGI environ, or a request of Starlette, FastAPI, Flask, Quart, Litestar
+    or Django: the event then says its path, its user agent, and the client's address, through
     ``trusted_proxies`` as in the audit middleware. Each method returns the Delivery where the sender has one,
     and raises nothing of the sender's: a login must not fail because its event does. Failures are logged once
     and then counted, in ``failed``. Never give a password or a token as ``error``. Any thread.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qsl
@@ -71,3 +72,30 @@ class Capture:
             shown = MASK if self._redactor.is_secret(name) else self._redactor.value(value)
             found[name] = [*found[name], shown] if name in found else [shown]
         return {name: values[0] if len(values) == 1 else values for name, values in found.items()}
+
+
+class WatchedStream:
+    """A stream whose reads are noted; not a byte is read ahead."""
+
+    def __init__(self, stream: Any, capture: Capture) -> None:
+        self._stream = stream
+        self._capture = capture
+
+    def read(self, *size: int) -> bytes:
+        return self._seen(self._stream.read(*size))
+
+    def readline(self, *size: int) -> bytes:
+        return self._seen(self._stream.readline(*size))
+
+    def readlines(self, *hint: int) -> list[bytes]:
+        return [self._seen(line) for line in self._stream.readlines(*hint)]
+
+    def __iter__(self) -> Iterator[bytes]:
+        return (self._seen(line) for line in self._stream)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def _seen(self, data: bytes) -> bytes:
+        self._capture.feed(data)
+        return data

@@ -8,7 +8,7 @@ from typing import Any, Unpack
 from tidings.events.correlation import current_correlation_id, set_correlation_id
 from tidings.publishing.contracts import Sender
 from tidings.web.auditing import Auditor, AuditStats
-from tidings.web.bodies import Capture
+from tidings.web.bodies import WatchedStream
 from tidings.web.facts import from_environ
 from tidings.web.options import AuditOptions
 from tidings.web.visit import Visit
@@ -42,7 +42,7 @@ class WSGIAuditMiddleware:
         before = current_correlation_id()
         set_correlation_id(visit.correlation_id)
         if visit.capture is not None and "wsgi.input" in environ:
-            environ["wsgi.input"] = _Input(environ["wsgi.input"], visit.capture)
+            environ["wsgi.input"] = WatchedStream(environ["wsgi.input"], visit.capture)
 
         def start(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
             visit.respond(int(status[:3]))
@@ -109,33 +109,6 @@ class _SizedBody(_Body):
 
     def __len__(self) -> int:
         return len(self._body)  # type: ignore[arg-type]
-
-
-class _Input:
-    """``wsgi.input``, with a look at what is read; not a byte is read ahead."""
-
-    def __init__(self, stream: Any, capture: Capture) -> None:
-        self._stream = stream
-        self._capture = capture
-
-    def read(self, *size: int) -> bytes:
-        return self._seen(self._stream.read(*size))
-
-    def readline(self, *size: int) -> bytes:
-        return self._seen(self._stream.readline(*size))
-
-    def readlines(self, *hint: int) -> list[bytes]:
-        return [self._seen(line) for line in self._stream.readlines(*hint)]
-
-    def __iter__(self) -> Iterator[bytes]:
-        return (self._seen(line) for line in self._stream)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
-
-    def _seen(self, data: bytes) -> bytes:
-        self._capture.feed(data)
-        return data
 
 
 def _closed_with(file: Any, visit: Visit, before: str | None) -> Iterable[bytes]:

@@ -1,0 +1,1 @@
+"""Orders with Django: ``python -m examples.django_orders.manage runserver`` (KAFKA_BROKERS=host:port)."""

@@ -1,0 +1,47 @@
+"""System checks: what is wrong with ``TIDINGS`` is said before the service starts, every setting at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Warning
+
+from tidings.errors import ConfigError
+from tidings.publishing.senders import InMemorySender
+from tidings.web.auditing import Auditor
+from tidings.web.django.conf import audit_options, publisher_settings
+
+_MIDDLEWARE = ("tidings.web.django.AuditMiddleware", "tidings.web.django.middleware.AuditMiddleware")
+_AUTHENTICATION = "django.contrib.auth.middleware.AuthenticationMiddleware"
+
+
+def check_settings(app_configs: Any, **_: Any) -> list[CheckMessage]:
+    """``tidings.E001``: settings of the publisher, ``E002``: options of the middleware, ``W001``: options
+    without the middleware, ``W002``: a middleware that misses what others answer."""
+    from tidings.settings import Settings  # noqa: PLC0415 - pydantic-settings costs 160 ms
+
+    found: list[CheckMessage] = []
+    try:
+        Settings(**publisher_settings())
+    except ConfigError as error:
+        found.append(Error(str(error.args[0]), hint="Correct TIDINGS in the settings.", id="tidings.E001"))
+    try:
+        Auditor(InMemorySender(), **audit_options())
+    except ConfigError as error:
+        hint = 'Correct TIDINGS["AUDIT"] in the settings.'
+        found.append(Error(str(error.args[0]), hint=hint, id="tidings.E002"))
+    return found + _misplaced(list(settings.MIDDLEWARE))
+
+
+def _misplaced(middleware: list[str]) -> list[CheckMessage]:
+    at = next((middleware.index(name) for name in _MIDDLEWARE if name in middleware), None)
+    if at is None:
+        if "AUDIT" not in getattr(settings, "TIDINGS", {}):
+            return []
+        said = 'TIDINGS["AUDIT"] is set, and nothing records requests.'
+        return [Warning(said, hint=f'Put "{_MIDDLEWARE[0]}" first in MIDDLEWARE.', id="tidings.W001")]
+    if _AUTHENTICATION in middleware[:at]:
+        said = "Requests that a middleware answers before tidings' are not recorded."
+        return [Warning(said, hint=f'Put "{middleware[at]}" first in MIDDLEWARE.', id="tidings.W002")]
+    return []

@@ -1,0 +1,258 @@
+"""Django: the middleware with sync and async views, commits, checks, TestCase."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import unittest
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from support.asgi import aask, environ, scope
+from tidings import Publisher, correlation, current_correlation_id
+from tidings.testing import InMemoryTransport
+
+BODY = json.dumps({"total": 7, "password": "hidden"}).encode()
+
+
+@pytest.fixture
+def kafka(django_site: Any) -> Iterator[InMemoryTransport]:
+    """What Django publishes to, with no orders yet."""
+    from examples.django_orders.models import Order
+    from tidings.web.django import use_publisher
+
+    transport = InMemoryTransport()
+    with Publisher(transport=transport) as publisher, use_publisher(publisher):
+        yield transport
+    Order.objects.all().delete()
+
+
+def client() -> Any:
+    from django.test import Client
+
+    return Client(raise_request_exception=False)
+
+
+def post(path: str, body: bytes = BODY, headers: Any = None) -> Any:
+    return client().post(path, body, content_type="application/json", headers=headers)
+
+
+def asgi(path: str, method: str = "GET", body: bytes = b"") -> Any:
+    from django.core.asgi import get_asgi_application
+
+    headers = [(b"content-type", b"application/json"), (b"host", b"localhost"), (b"x-user", b"ann")]
+    return asyncio.run(aask(get_asgi_application(), scope(path, method, headers), [body]))
+
+
+def audited(kafka: InMemoryTransport) -> Any:
+    (entry,) = kafka.events("audit-events")
+    return entry
+
+
+def test_a_request_and_its_event(kafka: InMemoryTransport) -> None:
+    answer = post("/orders/o-1", headers={"X-Request-ID": "r-1", "X-User": "ann"})
+    assert answer.status_code == 201
+    assert answer.headers["X-Correlation-ID"] == answer.headers["X-Request-ID"] == "r-1"
+    entry = audited(kafka)
+    assert (entry["subject"], entry["tenant_id"], entry["service"]) == ("ann", "acme", "orders")
+    assert (entry["endpoint"], entry["resource"]) == ("/orders/<slug:order_id>", "/orders/o-1")
+    assert (entry["status_code"], entry["outcome"]) == (201, "success")
+    assert entry["payload"] == {"total": 7, "password": "***"}
+    (order,) = kafka.events("orders")
+    assert order["data"] == {"order_id": "o-1", "total": 7}
+    assert order["correlation_id"] == "r-1"
+    assert current_correlation_id() is None
+
+
+def test_rolled_back_means_never_published(kafka: InMemoryTransport) -> None:
+    answer = post("/orders/o-1", b'{"total": -1}')
+    assert answer.status_code == 409
+    assert kafka.events("orders") == []
+    assert audited(kafka)["outcome"] == "client_error"
+
+
+def test_a_view_that_raises(kafka: InMemoryTransport) -> None:
+    answer = post("/orders/o-1", b"no json")
+    assert answer.status_code == 500
+    entry = audited(kafka)
+    assert (entry["status_code"], entry["outcome"]) == (500, "exception")
+
+
+def test_what_is_excluded_and_what_is_unknown(kafka: InMemoryTransport) -> None:
+    assert client().get("/livez").content == b"alive"
+    assert kafka.events("audit-events") == []
+    assert client().get("/nowhere").status_code == 404
+    assert audited(kafka)["endpoint"] == "/nowhere"
+
+
+def test_a_stream_is_recorded_at_its_end(kafka: InMemoryTransport) -> None:
+    from django.test import RequestFactory
+
+    from examples.django_orders import views
+    from tidings.web.django import AuditMiddleware
+
+    post("/orders/o-1")
+    kafka.clear()
+    middleware: Any = AuditMiddleware(views.export)
+    response = middleware(RequestFactory().get("/orders"))
+    parts = iter(response)
+    assert next(parts) == b"o-1,7\n"
+    assert kafka.events("audit-events") == []
+    assert list(parts) == []
+    response.close()
+    assert audited(kafka)["outcome"] == "success"
+    kafka.clear()
+    response = middleware(RequestFactory().get("/orders"))
+    next(iter(response))
+    response.close()
+    assert audited(kafka)["outcome"] == "client_disconnected"
+
+
+@pytest.mark.filterwarnings("ignore:StreamingHttpResponse must consume")  # Django's own, of the view
+@pytest.mark.parametrize(("method", "path", "body"), [("POST", "/orders/o-2", BODY), ("GET", "/orders", b"")])
+def test_sync_views_under_asgi(kafka: InMemoryTransport, method: str, path: str, body: bytes) -> None:
+    answer = asgi(path, method, body)
+    entry = audited(kafka)
+    assert entry["status_code"] == answer.status < 300
+    assert answer.headers["x-correlation-id"] == entry["correlation_id"]
+    assert (entry["subject"], entry["outcome"]) == ("ann", "success")
+    assert {event["correlation_id"] for event in kafka.events("orders")} <= {entry["correlation_id"]}
+
+
+def test_async_views(kafka: InMemoryTransport) -> None:
+    assert asgi("/orders/o-3/ship", "POST").status == 404
+    assert audited(kafka)["outcome"] == "client_error"
+    asgi("/orders/o-3", "POST", BODY)
+    kafka.clear()
+    assert asgi("/orders/o-3/ship", "POST").status == 200
+    (shipped,) = kafka.events("orders")
+    assert shipped["correlation_id"] == audited(kafka)["correlation_id"]
+
+
+def test_server_sent_events_pass_one_by_one(kafka: InMemoryTransport) -> None:
+    answer = asgi("/feed")
+    assert [part for part in answer.parts if part] == [b"data: 0\n\n", b"data: 1\n\n", b"data: 2\n\n"]
+    assert audited(kafka)["outcome"] == "success"
+
+
+def test_wait_safe(kafka: InMemoryTransport, django_site: Any) -> None:
+    from django.test import override_settings
+
+    from examples.django_orders import views
+    from tidings.web.django import AuditMiddleware
+
+    with override_settings(TIDINGS={"AUDIT": {"WAIT_SAFE": True}}):
+        middleware: Any = AuditMiddleware(views.livez)
+    from django.test import RequestFactory
+
+    response = middleware(RequestFactory().get("/x"))
+    assert len(kafka.events("audit-events")) == 1
+    response.close()
+    assert len(kafka.events("audit-events")) == 1
+
+
+@pytest.mark.parametrize(
+    ("tidings", "middleware", "ids"),
+    [
+        ({"SERVICE": "a", "AUDIT": {}}, ["tidings.web.django.AuditMiddleware"], []),
+        ({"BROKERS": "no port", "RETRY_MAX": -1}, [], ["tidings.E001"]),
+        ({"NONSENSE": 1}, [], ["tidings.E001"]),
+        ("nonsense", [], ["tidings.E001", "tidings.E002"]),
+        ({"AUDIT": {"SAMPLE": 7}}, ["tidings.web.django.AuditMiddleware"], ["tidings.E002"]),
+        ({"AUDIT": {"USER": "nowhere.who"}}, ["tidings.web.django.AuditMiddleware"], ["tidings.E002"]),
+        ({"AUDIT": {"NONSENSE": 7}}, ["tidings.web.django.AuditMiddleware"], ["tidings.E002"]),
+        ({"AUDIT": {}}, [], ["tidings.W001"]),
+        (
+            {},
+            ["django.contrib.auth.middleware.AuthenticationMiddleware", "tidings.web.django.AuditMiddleware"],
+            ["tidings.W002"],
+        ),
+    ],
+)
+def test_checks(django_site: Any, tidings: Any, middleware: list[str], ids: list[str]) -> None:
+    from django.core.checks import run_checks
+    from django.test import override_settings
+
+    with override_settings(TIDINGS=tidings, MIDDLEWARE=middleware):
+        assert [found.id for found in run_checks(tags=["tidings"])] == ids
+
+
+def test_the_publisher_is_made_of_the_setting_and_anew_when_it_changes(django_site: Any) -> None:
+    from django.test import override_settings
+
+    from tidings.web.django import get_publisher
+
+    with override_settings(TIDINGS={"ENABLED": False, "SERVICE": "one"}):
+        one = get_publisher()
+        assert one is get_publisher()
+        assert "'one'" in repr(one)
+    with override_settings(TIDINGS={"ENABLED": False, "SERVICE": "two"}):
+        assert "'two'" in repr(get_publisher())
+        assert one.stats().is_closed
+
+
+def test_on_commit_keeps_the_correlation_id_and_logs_what_fails(
+    kafka: InMemoryTransport, caplog: pytest.LogCaptureFixture
+) -> None:
+    from django.db import transaction
+
+    from tidings import InvalidEvent
+    from tidings.web.django import publish_on_commit
+
+    with transaction.atomic():
+        with correlation("c-1"):
+            publish_on_commit({"a": 1}, event_type="x.y", topic="t")
+        publish_on_commit({"a": object()}, event_type="x.y", topic="t")
+        publish_on_commit({"a": 2}, event_type="x.y", topic="t")
+        assert kafka.events("t") == []
+    assert [(event["data"], event["correlation_id"] == "c-1") for event in kafka.events("t")] == [
+        ({"a": 1}, True),
+        ({"a": 2}, False),
+    ]
+    assert "on_commit" in caplog.text
+    with pytest.raises(InvalidEvent):
+        publish_on_commit({"a": object()}, event_type="x.y", topic="t")
+
+
+def test_testcases_see_what_is_published(django_site: Any) -> None:
+    from django.db import transaction
+    from django.test import TestCase
+
+    from tidings.testing.django import PublishedEvents
+    from tidings.web.django import publish_on_commit
+
+    class Orders(PublishedEvents, TestCase):  # type: ignore[misc]
+        def test_committed(self) -> None:
+            with self.committing(), transaction.atomic():
+                publish_on_commit({"a": 1}, event_type="x.y", topic="t")
+                assert self.published("t") == []
+            assert [event["data"] for event in self.published("t")] == [{"a": 1}]
+
+        def test_never_committed(self) -> None:
+            with transaction.atomic():
+                publish_on_commit({"a": 1}, event_type="x.y", topic="t")
+            assert self.published() == []
+
+        def test_outage(self) -> None:
+            self.kafka.down()
+            assert self.client.get("/nowhere").status_code == 404
+            assert self.published() == []
+            self.kafka.up()
+            assert len(self.published("audit-events")) == 1
+
+    result = unittest.TestResult()
+    unittest.defaultTestLoader.loadTestsFromTestCase(Orders).run(result)
+    assert result.testsRun == 3
+    assert not result.failures + result.errors, result.failures + result.errors
+
+
+def test_the_wsgi_application_passes_the_strict_way(kafka: InMemoryTransport) -> None:
+    from django.core.wsgi import get_wsgi_application
+
+    from support.asgi import call
+
+    answer = call(get_wsgi_application(), environ("/orders", HTTP_HOST="localhost"))
+    assert answer.status == 200
+    assert audited(kafka)["outcome"] == "success"

@@ -10,15 +10,27 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tidings.observe.health import HealthRegistry
+    from tidings.observe.otel import otel_metrics
+    from tidings.observe.prometheus import prometheus_metrics, scrape
     from tidings.observe.report import CheckReport, HealthReport
 
 _HOMES = {
     "CheckReport": "report",
     "HealthRegistry": "health",
     "HealthReport": "report",
+    "otel_metrics": "otel",
+    "prometheus_metrics": "prometheus",
+    "scrape": "prometheus",
 }
 
-__all__ = ["CheckReport", "HealthRegistry", "HealthReport"]
+__all__ = [
+    "CheckReport",
+    "HealthRegistry",
+    "HealthReport",
+    "otel_metrics",
+    "prometheus_metrics",
+    "scrape",
+]
 
 
 def __getattr__(name: str) -> object:

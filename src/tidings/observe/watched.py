@@ -1,0 +1,229 @@
+"""What is watched: publishers and consumers, added up. Read when asked; an event costs nothing."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import msgspec
+
+from tidings.consuming.consumer import Consumer
+from tidings.consuming.states import ConsumerStats
+from tidings.observe.metrics import CONSUMER, PUBLISHER, Metric
+from tidings.publishing.publisher import Publisher
+from tidings.publishing.threads import native_lock
+from tidings.signals import Closed
+from tidings.states import Stats
+
+if TYPE_CHECKING:
+    from tidings.consuming.engine import Engine
+
+_MOST_NAMES: Final = 100
+OTHERS: Final = "(others)"
+T = TypeVar("T")
+Owner = tuple[str, str]
+"""Whose number it is: the name of the label and its value."""
+Name = tuple[Metric, Owner, str | None]
+
+
+class Sample(msgspec.Struct, frozen=True):
+    """A number of the moment. ``topic`` is None where the metric is not by topic."""
+
+    metric: Metric
+    owner: Owner
+    topic: str | None
+    value: int
+
+
+class Watched:
+    """Publishers and consumers, summed up by CLIENT_ID and by group. Any thread.
+
+    A publisher is not held: what it counted stays when it is collected, so no counter goes down. A consumer
+    is held until it is closed. ``on_closed`` is called when a publisher is, and reads. Labels have 100 values
+    each at most: later ones are added up as ``(others)``.
+    """
+
+    def __init__(self, on_closed: Callable[[], None] | None = None) -> None:
+        self._on_closed = on_closed or self.refresh
+        self._sources: list[_Source] = []
+        self._topics: set[str] = set()
+        self._owners: set[Owner] = set()
+        self._forget()
+        _everything.add(self)
+
+    def watch(self, things: Iterable[Publisher | Consumer]) -> None:
+        """Watch these too; what is watched already is not counted twice."""
+        with self._lock:
+            self._read()
+            for thing in things:
+                if not any(source.is_of(thing) for source in self._sources):
+                    self._sources.append(
+                        _OfPublisher(thing, self._on_closed)
+                        if isinstance(thing, Publisher)
+                        else _OfConsumer(thing)
+                    )
+
+    def samples(self) -> list[Sample]:
+        """Every number at this moment. Counters only grow, from one call to the next."""
+        with self._lock:
+            sources = self._read()
+            numbers = dict(self._settled)
+            for source, stats in sources:
+                owner = self._bounded(source.owner)
+                for metric in source.metrics:
+                    if metric.kind == "counter" or not source.is_over:
+                        self._add(numbers, metric, owner, stats)
+        return [Sample(*name, value) for name, value in numbers.items()]
+
+    def refresh(self) -> None:
+        """Read what there is, as ``samples`` does: it may be gone before anybody asks."""
+        with self._lock:
+            self._read()
+
+    def after_fork(self) -> None:
+        """In a forked child: what was counted is the parent's; publishers count afresh."""
+        self._forget()
+        self._sources = [source for source in self._sources if source.after_fork()]
+
+    def _forget(self) -> None:
+        self._lock = native_lock()  # the notify thread takes it too
+        self._settled: dict[Name, int] = {}
+
+    def _read(self) -> list[tuple[_Source, Any]]:
+        """The stats of what is there; what is gone is settled. The lock is held."""
+        found = []
+        for source in self._sources:
+            for stats in source.read():
+                self._settle(source, stats)
+            if source.last is not None:
+                found.append((source, source.last))
+        for source in [it for it in self._sources if it.is_gone]:
+            self._sources.remove(source)
+            self._settle(source, source.last)
+        return [(source, stats) for source, stats in found if not source.is_gone]
+
+    def _settle(self, source: _Source, stats: Any) -> None:
+        if stats is not None:
+            for metric in source.metrics:
+                if metric.kind == "counter":
+                    self._add(self._settled, metric, self._bounded(source.owner), stats)
+
+    def _add(self, numbers: dict[Name, int], metric: Metric, owner: Owner, stats: Any) -> None:
+        value = metric.read(stats)
+        if isinstance(value, dict):
+            for topic, each in value.items():
+                name = (metric, owner, _one_of(self._topics, topic, OTHERS))
+                numbers[name] = numbers.get(name, 0) + int(each)
+        else:
+            numbers[metric, owner, None] = numbers.get((metric, owner, None), 0) + int(value)
+
+    def _bounded(self, owner: Owner) -> Owner:
+        return _one_of(self._owners, owner, (owner[0], OTHERS))
+
+
+class _Source:
+    """Where numbers come from. ``last`` is what it said last, ``is_over`` that it is closed."""
+
+    metrics: tuple[Metric, ...]
+    owner: Owner
+    last: Any = None
+    is_over = False
+    is_gone = False
+
+    def is_of(self, thing: object) -> bool:
+        """True for what it reads."""
+        raise NotImplementedError
+
+    def read(self) -> list[Any]:
+        """Renew ``last``; returns the stats of former lives, each once."""
+        raise NotImplementedError
+
+    def after_fork(self) -> bool:
+        """Start afresh in a child; False where there is nothing to start."""
+        raise NotImplementedError
+
+
+class _OfPublisher(_Source):
+    """Not held: it says when it is closed, and is read once more then."""
+
+    metrics = PUBLISHER
+    last: Stats | None
+
+    def __init__(self, publisher: Publisher, on_closed: Callable[[], None]) -> None:
+        self.owner = ("client_id", publisher._settings.client_id)
+        self._publisher = weakref.ref(publisher)
+        self._on_closed = on_closed
+        self._listen(publisher)
+
+    def is_of(self, thing: object) -> bool:
+        return self._publisher() is thing
+
+    def read(self) -> list[Stats]:
+        if (publisher := self._publisher()) is None:
+            self.is_gone = True
+        else:
+            self.last = publisher.stats()
+            self.is_over = self.last.is_closed
+        return []
+
+    def after_fork(self) -> bool:
+        self.last = None
+        if (publisher := self._publisher()) is not None:
+            self._listen(publisher)
+        return publisher is not None
+
+    def _listen(self, publisher: Publisher) -> None:
+        publisher.listen(lambda _: self._on_closed(), Closed)
+
+
+class _OfConsumer(_Source):
+    """Held until it is closed. A Manager gives a consumer several lives, one after another."""
+
+    metrics = CONSUMER
+    last: ConsumerStats | None
+
+    def __init__(self, consumer: Consumer) -> None:
+        self.owner = ("group", consumer.group_id)
+        self._consumer = weakref.ref(consumer)
+        self._held: Consumer | None = consumer
+        self._engine: Engine | None = None
+
+    def is_of(self, thing: object) -> bool:
+        return self._consumer() is thing
+
+    def read(self) -> list[ConsumerStats]:
+        consumer, former = self._consumer(), self._engine
+        engine = former if consumer is None else consumer._engine
+        settled = [] if former is None or engine is former else [former.stats()]
+        self._engine = engine
+        self.last = None if engine is None else engine.stats()
+        self.is_over = self.last is not None and self.last.is_closed
+        self._held = None if self.is_over else consumer
+        self.is_gone = consumer is None
+        return settled
+
+    def after_fork(self) -> bool:
+        consumer = self._consumer()
+        return consumer is not None and consumer._engine is None
+
+
+def _one_of(known: set[T], name: T, instead: T) -> T:
+    """``name``, or ``instead`` once 100 others are known."""
+    if name not in known:
+        if len(known) >= _MOST_NAMES:
+            return instead
+        known.add(name)
+    return name
+
+
+_everything: weakref.WeakSet[Watched] = weakref.WeakSet()
+
+
+def _in_child() -> None:
+    for watched in list(_everything):
+        watched.after_fork()
+
+
+os.register_at_fork(after_in_child=_in_child)  # after the publishers' own, which is registered before

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from tidings.errors import ConsumeError
 from tidings.kafka.config import reader_config
@@ -161,6 +161,9 @@ class ConsumerClient:
         """
         try:
             found = self._consumer.offsets_for_times([TopicPartition(*it, ms) for it in places], timeout)
+            for it in found:
+                if it.offset == OFFSET_END:  # which would be wherever the end is by the time of the seek
+                    it.offset = self._consumer.get_watermark_offsets(it, timeout)[1]
         except KafkaException as error:
             said = error.args[0].str()
             raise ConsumeError(f"Kafka does not say which offsets these are: {said}.") from None

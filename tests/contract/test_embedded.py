@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from support.kafka_reader import read_topic
-from tidings import Publisher
+from support.kafka_reader import committed, read_topic
+from tidings import Consumer, Publisher
 from tidings.testing import EmbeddedBroker
+from tidings.testing.consumer_contract import ConsumerContract
 from tidings.testing.contract import PublisherContract, unique_topic
 from tidings.testing.memory import InMemoryRecord
 
@@ -24,6 +25,20 @@ class EmbeddedCarrier:
 
     def publisher(self, **overrides: Any) -> Publisher:
         return Publisher(brokers=self.broker.bootstrap_servers, **overrides)
+
+    def consumer(self, **options: Any) -> Consumer:
+        return Consumer(
+            brokers=self.broker.bootstrap_servers,
+            **{
+                "group_protocol": "consumer",  # classic changes take the mock a session
+                "client_config": {"fetch.wait.max.ms": 5},
+                "retry_backoff": 0.001,
+                **options,
+            },
+        )
+
+    def committed(self, topic: str, group: str) -> dict[int, int]:
+        return committed(self.broker.bootstrap_servers, topic, group, self.partitions)
 
     def read(self, topic: str, count: int) -> list[InMemoryRecord]:
         return read_topic(self.broker.bootstrap_servers, topic, count)
@@ -40,8 +55,20 @@ class EmbeddedCarrier:
         self.broker.up()
 
 
+@pytest.fixture(scope="module")
+def broker() -> Iterator[EmbeddedBroker]:
+    with EmbeddedBroker() as broker:
+        yield broker
+
+
+@pytest.fixture
+def carrier(broker: EmbeddedBroker) -> EmbeddedCarrier:
+    return EmbeddedCarrier(broker)
+
+
 class TestEmbedded(PublisherContract):
-    @pytest.fixture
-    def carrier(self) -> Iterator[EmbeddedCarrier]:
-        with EmbeddedBroker() as broker:
-            yield EmbeddedCarrier(broker)
+    """Publishing."""
+
+
+class TestConsumingEmbedded(ConsumerContract):
+    """Consuming."""

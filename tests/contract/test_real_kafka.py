@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from support.kafka_reader import read_topic
-from tidings import Publisher
+from support.kafka_reader import committed, read_topic
+from tidings import Consumer, Publisher
 from tidings.testing import RealKafka
+from tidings.testing.consumer_contract import ConsumerContract
 from tidings.testing.contract import PublisherContract, unique_topic
 from tidings.testing.memory import InMemoryRecord
 
@@ -23,6 +24,17 @@ class RealCarrier:
 
     def publisher(self, **overrides: Any) -> Publisher:
         return Publisher(brokers=self.kafka.bootstrap_servers, **overrides)
+
+    def consumer(self, **options: Any) -> Consumer:
+        return Consumer(
+            brokers=self.kafka.bootstrap_servers,
+            client_config={"heartbeat.interval.ms": 200},  # by which a member hears of others
+            retry_backoff=0.001,
+            **options,
+        )
+
+    def committed(self, topic: str, group: str) -> dict[int, int]:
+        return committed(self.kafka.bootstrap_servers, topic, group, self.partitions)
 
     def read(self, topic: str, count: int) -> list[InMemoryRecord]:
         return read_topic(self.kafka.bootstrap_servers, topic, count)
@@ -40,6 +52,12 @@ class RealCarrier:
 
 
 class TestRealKafka(PublisherContract):
+    @pytest.fixture
+    def carrier(self, tidings_real_kafka: Any) -> RealCarrier:
+        return RealCarrier(tidings_real_kafka)
+
+
+class TestConsumingRealKafka(ConsumerContract):
     @pytest.fixture
     def carrier(self, tidings_real_kafka: Any) -> RealCarrier:
         return RealCarrier(tidings_real_kafka)

@@ -58,3 +58,13 @@ def _record(message: Any) -> InMemoryRecord:
         headers=message.headers() or [],
         timestamp=message.timestamp()[1],
     )
+
+
+def committed(brokers: str, topic: str, group: str, partitions: int = 4) -> dict[int, int]:
+    """What a group has committed, asked by a client of its own."""
+    client = Consumer({"bootstrap.servers": brokers, "group.id": group})
+    try:
+        found = client.committed([TopicPartition(topic, it) for it in range(partitions)], timeout=_TIMEOUT)
+        return {it.partition: it.offset for it in found if it.offset >= 0}
+    finally:
+        client.close()

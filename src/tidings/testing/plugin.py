@@ -18,7 +18,12 @@ if TYPE_CHECKING:
     from tidings.testing.memory import InMemoryRecord, InMemoryTransport
     from tidings.testing.realkafka import RealKafka
 
-pytest.register_assert_rewrite("tidings.testing.contract")
+pytest.register_assert_rewrite(
+    "tidings.testing.contract",
+    "tidings.testing.consumer_contract",
+    "tidings.testing.consumer_offsets",
+    "tidings.testing.consumer_suite",
+)
 
 _MISSING = "real Kafka cannot be had"
 _OTHER = "KAFKA_TEST_BROKERS names a Kafka that tests may not break"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -12,13 +13,13 @@ from hypothesis import strategies as st
 from support.letterpile import Pile, given_up
 from support.replaying import MemorySender, letter
 from tidings.errors import DecodeError
-from tidings.kafka.replay_ledger import _settled_until
-from tidings.kafka.taken import TakenLetter, identity_of
+from tidings.kafka.replay_ledger import ReplayLedger
+from tidings.kafka.taken import Identity, TakenLetter, identity_of
 from tidings.letters.letter import DeadLetter
 from tidings.letters.replay import Replay
 from tidings.letters.where import Filter
+from tidings.settings import Settings
 
-FIRST = 1_700_000_000_000
 times = st.integers(0, 4_000_000_000_000)
 
 
@@ -60,18 +61,29 @@ def test_a_publishers_letter_and_what_is_none_are_told_by_their_bytes() -> None:
     assert len({identity_of(it).key for it in nothing}) == len(nothing)
 
 
-@given(times, times)
-def test_a_note_settles_what_had_failed_before_it(noted: int, failed: int) -> None:
+@pytest.fixture(scope="module")
+def ledger() -> Iterator[ReplayLedger]:
+    ledger = ReplayLedger(Settings(brokers="127.0.0.1:1"), "dead-letters.replays", "g")
+    yield ledger
+    ledger.close()
+
+
+@given(noted=times, failed=times)
+def test_a_note_settles_what_had_failed_before_it(ledger: ReplayLedger, noted: int, failed: int) -> None:
     it = given_up(1, first_attempt_ms=failed)
     note = msgspec.json.encode({"at": given_up(1, first_attempt_ms=noted).first_attempt})
-    assert (identity(it).since <= _settled_until(note)) == (failed <= noted)
+    ledger.add(identity(it).key, note)
+    assert (identity(it) in ledger) == (failed <= noted)
     own = msgspec.json.encode({"at": "1970-01-01T00:00:00Z", "first_attempt": it.first_attempt})
-    assert identity(it).since <= _settled_until(own), "its own note settles it, whatever the clocks say"
+    ledger.add(identity(it).key, own)
+    assert identity(it) in ledger, "its own note settles it, whatever the clocks say"
 
 
 @pytest.mark.parametrize("note", [None, b"", b"{}", b"{", b'{"at": null}', b'{"at": "soon"}'])
-def test_a_note_without_a_time_settles_for_ever(note: bytes | None) -> None:
-    assert _settled_until(note) == float("inf")
+def test_a_note_without_a_time_settles_for_ever(ledger: ReplayLedger, note: bytes | None) -> None:
+    ledger.add(b"noted", note)
+    assert Identity(b"noted", 1e12) in ledger
+    assert Identity(b"not noted") not in ledger
 
 
 def test_of_two_that_are_one_one_is_replayed() -> None:

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from tidings.consuming.consumer import Consumer
     from tidings.consuming.manager import Manager
     from tidings.consuming.message import Message
+    from tidings.consuming.repository import EventRepository, KafkaEventRepository
     from tidings.consuming.verdicts import Reject, Retry, Stop
     from tidings.events.builder import EventBuilder
     from tidings.events.decoding import decode
@@ -52,6 +53,8 @@ if TYPE_CHECKING:
     from tidings.letters.replay import Replay
     from tidings.settings import Settings
     from tidings.stopping import close_on_signals, lifespan
+    from tidings.usecases.translations import TranslationEvents
+    from tidings.usecases.users import UserEvents
 
 __all__ = [
     "Batch",
@@ -69,12 +72,14 @@ __all__ = [
     "DocumentError",
     "Envelope",
     "EventBuilder",
+    "EventRepository",
     "EventTooLarge",
     "HandlerError",
     "Health",
     "HealthStatus",
     "InvalidEvent",
     "InvalidTopic",
+    "KafkaEventRepository",
     "Manager",
     "Message",
     "MessageSender",
@@ -99,6 +104,8 @@ __all__ = [
     "StoreFull",
     "StoreUnavailable",
     "TidingsError",
+    "TranslationEvents",
+    "UserEvents",
     "Whereabouts",
     "close_on_signals",
     "correlation",
@@ -116,6 +123,8 @@ _LATER = {
     "DeadLetter": "tidings.letters.letter",
     "DeadLetterTopic": "tidings.kafka.dead_letters",
     "EventBuilder": "tidings.events.builder",
+    "EventRepository": "tidings.consuming.repository",
+    "KafkaEventRepository": "tidings.consuming.repository",
     "Manager": "tidings.consuming.manager",
     "Message": "tidings.consuming.message",
     "Personal": "tidings.events.privacy",
@@ -125,6 +134,8 @@ _LATER = {
     "Secret": "tidings.events.privacy",
     "Settings": "tidings.settings",
     "Stop": "tidings.consuming.verdicts",
+    "TranslationEvents": "tidings.usecases.translations",
+    "UserEvents": "tidings.usecases.users",
     "close_on_signals": "tidings.stopping",
     "decode": "tidings.events.decoding",
     "lifespan": "tidings.stopping",

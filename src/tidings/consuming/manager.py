@@ -17,6 +17,7 @@ from tidings.consuming.supervision import LEAVE, Supervision, ended
 from tidings.errors import ConfigError
 from tidings.events.declare import Registry, default_registry
 from tidings.publishing.publisher import Publisher, settings_of
+from tidings.publishing.transport import Transport
 
 if TYPE_CHECKING:
     from tidings.settings import Settings
@@ -42,7 +43,8 @@ class Manager(Membership):
 
     ``settings`` and ``overrides`` are those of Publisher, and hold for the consumers too. ``publisher``: the
     one to use, whose settings are used where none are given, and which stays open when the manager closes;
-    without it the manager makes one, and closes it. ``logger`` replaces the loggers of all of them.
+    without it the manager makes one, and closes it. ``transport`` replaces Kafka for all of them, in tests:
+    an InMemoryTransport. ``logger`` replaces the loggers of all of them.
 
     One life: start once, close once. Consumers come before the start. Any thread. Raises ConfigError.
     """
@@ -52,13 +54,16 @@ class Manager(Membership):
         settings: Settings | None = None,
         *,
         publisher: Publisher | None = None,
+        transport: Transport | None = None,
         logger: logging.Logger | None = None,
         registry: Registry = default_registry,
         **overrides: Any,
     ) -> None:
         self._is_owner = publisher is None
         if publisher is None:
-            publisher = Publisher(settings, logger=logger, registry=registry, **overrides)
+            publisher = Publisher(
+                settings, transport=transport, logger=logger, registry=registry, **overrides
+            )
             settings = publisher._settings
         else:
             settings = settings_of(settings or publisher._settings, overrides, needs_brokers=False)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tidings.testing.faults.verdict import Verdict, judge
     from tidings.testing.kafkaadmin import ExistingKafka
     from tidings.testing.memory import InMemoryRecord, InMemoryTransport
+    from tidings.testing.memoryrepository import InMemoryEventRepository
     from tidings.testing.mockcluster import EmbeddedCluster
     from tidings.testing.realkafka import RealKafka
 
@@ -29,6 +30,7 @@ _HOMES = {
     "EmbeddedBrokerError": "errors",
     "EmbeddedCluster": "mockcluster",
     "ExistingKafka": "kafkaadmin",
+    "InMemoryEventRepository": "memoryrepository",
     "InMemoryRecord": "memory",
     "InMemoryTransport": "memory",
     "Ledger": "faults.ledger",
@@ -49,6 +51,7 @@ __all__ = [
     "EmbeddedBrokerError",
     "EmbeddedCluster",
     "ExistingKafka",
+    "InMemoryEventRepository",
     "InMemoryRecord",
     "InMemoryTransport",
     "Ledger",

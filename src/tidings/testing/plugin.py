@@ -23,6 +23,7 @@ pytest.register_assert_rewrite(
     "tidings.testing.consumer_contract",
     "tidings.testing.consumer_offsets",
     "tidings.testing.consumer_suite",
+    "tidings.testing.repository_contract",
 )
 
 _MISSING = "real Kafka cannot be had"

@@ -1,0 +1,1 @@
+"""Use cases: what a service does with events, by an EventRepository alone."""

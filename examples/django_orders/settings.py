@@ -14,7 +14,7 @@ INSTALLED_APPS = [
     "tidings.web.django",
     "examples.django_orders",
 ]
-MIDDLEWARE = ["tidings.web.django.AuditMiddleware"]
+MIDDLEWARE = ["tidings.web.django.AuditMiddleware", "django.middleware.common.CommonMiddleware"]
 DATABASES = {
     "default": {"ENGINE": "django.db.backends.sqlite3", "NAME": os.environ.get("DATABASE", ":memory:")}
 }

@@ -10,7 +10,8 @@ from django.core.checks import CheckMessage, Error, Warning
 from tidings.errors import ConfigError
 from tidings.publishing.senders import InMemorySender
 from tidings.web.auditing import Auditor
-from tidings.web.django.conf import audit_options, publisher_settings
+from tidings.web.config import audit_options, publisher_settings
+from tidings.web.django.conf import tidings_setting
 
 _MIDDLEWARE = ("tidings.web.django.AuditMiddleware", "tidings.web.django.middleware.AuditMiddleware")
 _AUTHENTICATION = "django.contrib.auth.middleware.AuthenticationMiddleware"
@@ -23,11 +24,11 @@ def check_settings(app_configs: Any, **_: Any) -> list[CheckMessage]:
 
     found: list[CheckMessage] = []
     try:
-        Settings(**publisher_settings())
+        Settings(**publisher_settings(tidings_setting()))
     except ConfigError as error:
         found.append(Error(str(error.args[0]), hint="Correct TIDINGS in the settings.", id="tidings.E001"))
     try:
-        Auditor(InMemorySender(), **audit_options())
+        Auditor(InMemorySender(), **audit_options(tidings_setting()))
     except ConfigError as error:
         hint = 'Correct TIDINGS["AUDIT"] in the settings.'
         found.append(Error(str(error.args[0]), hint=hint, id="tidings.E002"))
@@ -37,7 +38,7 @@ def check_settings(app_configs: Any, **_: Any) -> list[CheckMessage]:
 def _misplaced(middleware: list[str]) -> list[CheckMessage]:
     at = next((middleware.index(name) for name in _MIDDLEWARE if name in middleware), None)
     if at is None:
-        if "AUDIT" not in getattr(settings, "TIDINGS", {}):
+        if "AUDIT" not in tidings_setting():
             return []
         said = 'TIDINGS["AUDIT"] is set, and nothing records requests.'
         return [Warning(said, hint=f'Put "{_MIDDLEWARE[0]}" first in MIDDLEWARE.', id="tidings.W001")]

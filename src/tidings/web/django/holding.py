@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from tidings.events.keys import Key
 from tidings.publishing.entry import Delivery
 from tidings.publishing.threads import native_rlock
-from tidings.web.django.conf import publisher_settings
+from tidings.web.config import publisher_settings
+from tidings.web.django.conf import tidings_setting
 from tidings.web.kafka import audit_sender
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def get_publisher() -> Publisher:
 
         with _making:
             if _made is None:
-                _made = Publisher(**publisher_settings())
+                _made = Publisher(**publisher_settings(tidings_setting()))
     return _made
 
 

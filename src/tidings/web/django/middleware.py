@@ -10,7 +10,8 @@ from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from tidings.events.correlation import current_correlation_id, set_correlation_id
 from tidings.web.auditing import Auditor, AuditStats
 from tidings.web.bodies import WatchedStream
-from tidings.web.django.conf import audit_options
+from tidings.web.config import audit_options
+from tidings.web.django.conf import tidings_setting
 from tidings.web.django.holding import CurrentSender
 from tidings.web.facts import from_request
 from tidings.web.visit import Visit
@@ -30,7 +31,7 @@ class AuditMiddleware:
 
     def __init__(self, get_response: Callable[[Any], Any]) -> None:
         self._get_response = get_response
-        self._auditor = Auditor(CurrentSender(), **audit_options())
+        self._auditor = Auditor(CurrentSender(), **audit_options(tidings_setting()))
         self._is_async = iscoroutinefunction(get_response)
         if self._is_async:
             markcoroutinefunction(self)

@@ -1,0 +1,1 @@
+"""Tasks with Celery: ``celery --app examples.celery_orders.jobs worker`` (KAFKA_BROKERS, CELERY_BROKER)."""

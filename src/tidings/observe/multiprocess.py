@@ -10,18 +10,14 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from prometheus_client import Counter, Gauge
 
 from tidings.observe import metrics
 from tidings.observe.prometheus import labels_of, shown, values_of
-from tidings.observe.watched import Watched
+from tidings.observe.watched import Watchable, Watched
 from tidings.publishing.threads import NativeThread, acquire, native_lock
-
-if TYPE_CHECKING:
-    from tidings.consuming.consumer import Consumer
-    from tidings.publishing.publisher import Publisher
 
 _logger = logging.getLogger("tidings.metrics")
 _EVERY: Final = 1.0
@@ -44,7 +40,7 @@ class Mirror:
             before=self._stand_still, after_in_parent=self._go_on, after_in_child=self._start_afresh
         )
 
-    def watch(self, watched: Iterable[Publisher | Consumer]) -> None:
+    def watch(self, watched: Iterable[Watchable]) -> None:
         """Write of these too."""
         self._watched.watch(watched)
         self.write()

@@ -5,24 +5,20 @@ from __future__ import annotations
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from weakref import WeakKeyDictionary
 
 from opentelemetry.metrics import CallbackOptions, Meter, MeterProvider, Observation, get_meter_provider
 
 from tidings.observe.metrics import CONSUMER, PUBLISHER, Metric
-from tidings.observe.watched import Sample, Watched
-
-if TYPE_CHECKING:
-    from tidings.consuming.consumer import Consumer
-    from tidings.publishing.publisher import Publisher
+from tidings.observe.watched import Sample, Watchable, Watched
 
 _OWNERS: Final = {"client_id": "messaging.client.id", "group": "messaging.consumer.group.name"}
 _TOPIC: Final = "messaging.destination.name"
 
 
-def otel_metrics(*watched: Publisher | Consumer, meter_provider: MeterProvider | None = None) -> None:
-    """Tell OpenTelemetry of these publishers and consumers.
+def otel_metrics(*watched: Watchable, meter_provider: MeterProvider | None = None) -> None:
+    """Tell OpenTelemetry of these publishers and consumers, and of managers with all of theirs.
 
     They are read when a reader collects, and added up by CLIENT_ID and by group; publishers are not kept
     alive by this. May be called again, for more of them. ``meter_provider`` defaults to the global one.

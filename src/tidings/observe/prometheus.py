@@ -14,18 +14,16 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 from tidings.observe import metrics
-from tidings.observe.watched import Sample, Watched
+from tidings.observe.watched import Sample, Watchable, Watched
 
 if TYPE_CHECKING:
-    from tidings.consuming.consumer import Consumer
     from tidings.observe.multiprocess import Mirror
-    from tidings.publishing.publisher import Publisher
 
 _Family = CounterMetricFamily | GaugeMetricFamily
 
 
-def prometheus_metrics(*watched: Publisher | Consumer, registry: CollectorRegistry | None = None) -> None:
-    """Tell Prometheus of these publishers and consumers.
+def prometheus_metrics(*watched: Watchable, registry: CollectorRegistry | None = None) -> None:
+    """Tell Prometheus of these publishers and consumers, and of managers with all of theirs.
 
     They are read when it asks, and added up by CLIENT_ID and by group; publishers are not kept alive by
     this, and what they have counted stays when they are gone. May be called again, for more of them.

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 
 from tidings.consuming.consumer import Consumer
+from tidings.consuming.manager import Manager
+from tidings.consuming.member import Member
 from tidings.consuming.states import ConsumerStats
 from tidings.observe.metrics import CONSUMER, PUBLISHER, Metric
 from tidings.publishing.publisher import Publisher
@@ -17,15 +19,16 @@ from tidings.publishing.threads import native_lock
 from tidings.signals import Closed
 from tidings.states import Stats
 
-if TYPE_CHECKING:
-    from tidings.consuming.engine import Engine
-
 _MOST_NAMES: Final = 100
 OTHERS: Final = "(others)"
 T = TypeVar("T")
 Owner = tuple[str, str]
 """Whose number it is: the name of the label and its value."""
 Name = tuple[Metric, Owner, str | None]
+
+
+Watchable = Publisher | Consumer | Manager
+_Part = Publisher | Consumer | Member
 
 
 class Sample(msgspec.Struct, frozen=True):
@@ -53,17 +56,13 @@ class Watched:
         self._forget()
         _everything.add(self)
 
-    def watch(self, things: Iterable[Publisher | Consumer]) -> None:
+    def watch(self, things: Iterable[Watchable]) -> None:
         """Watch these too; what is watched already is not counted twice."""
         with self._lock:
             self._read()
             for thing in things:
-                if not any(source.is_of(thing) for source in self._sources):
-                    self._sources.append(
-                        _OfPublisher(thing, self._on_closed)
-                        if isinstance(thing, Publisher)
-                        else _OfConsumer(thing)
-                    )
+                parts = _parts(thing) if isinstance(thing, Manager) else [thing]
+                self._sources += [self._source(part) for part in parts if not self._has(part)]
 
     def samples(self) -> list[Sample]:
         """Every number at this moment. Counters only grow, from one call to the next."""
@@ -86,6 +85,14 @@ class Watched:
         """In a forked child: what was counted is the parent's; publishers count afresh."""
         self._forget()
         self._sources = [source for source in self._sources if source.after_fork()]
+
+    def _has(self, part: _Part) -> bool:
+        return any(source.is_of(part) for source in self._sources)
+
+    def _source(self, part: _Part) -> _Source:
+        if isinstance(part, Publisher):
+            return _OfPublisher(part, self._on_closed)
+        return _OfConsumer(part, part.group_id if isinstance(part, Consumer) else part.consumer.group_id)
 
     def _forget(self) -> None:
         self._lock = native_lock()  # the notify thread takes it too
@@ -179,34 +186,42 @@ class _OfPublisher(_Source):
 
 
 class _OfConsumer(_Source):
-    """Held until it is closed. A Manager gives a consumer several lives, one after another."""
+    """Of a consumer, or a manager's: held until it is closed, for who forgets it may have it run on."""
 
     metrics = CONSUMER
     last: ConsumerStats | None
 
-    def __init__(self, consumer: Consumer) -> None:
-        self.owner = ("group", consumer.group_id)
+    def __init__(self, consumer: Consumer | Member, group: str) -> None:
+        self.owner = ("group", group)
         self._consumer = weakref.ref(consumer)
-        self._held: Consumer | None = consumer
-        self._engine: Engine | None = None
+        self._held: Consumer | Member | None = consumer
 
     def is_of(self, thing: object) -> bool:
         return self._consumer() is thing
 
     def read(self) -> list[ConsumerStats]:
-        consumer, former = self._consumer(), self._engine
-        engine = former if consumer is None else consumer._engine
-        settled = [] if former is None or engine is former else [former.stats()]
-        self._engine = engine
-        self.last = None if engine is None else engine.stats()
-        self.is_over = self.last is not None and self.last.is_closed
+        consumer, former = self._consumer(), self.last
+        if consumer is None:
+            self.is_gone = True
+            return []
+        self.last = now = consumer.stats()
+        self.is_over = now.is_closed
         self._held = None if self.is_over else consumer
-        self.is_gone = consumer is None
-        return settled
+        began_anew = former is not None and _finished(former) > _finished(now)  # under a Manager
+        return [former] if former is not None and began_anew else []
 
     def after_fork(self) -> bool:
         consumer = self._consumer()
-        return consumer is not None and consumer._engine is None
+        return consumer is not None and consumer.stats() == type(consumer.stats())()
+
+
+def _finished(stats: ConsumerStats) -> int:
+    return stats.handled + stats.failed + stats.skipped + stats.dead_lettered
+
+
+def _parts(manager: Manager) -> list[_Part]:
+    """Its publisher, and its consumers as it counts them: over all their lives."""
+    return [manager.publisher, *manager._members.values()]
 
 
 def _one_of(known: set[T], name: T, instead: T) -> T:

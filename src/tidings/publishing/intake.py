@@ -125,6 +125,18 @@ class Intake:
         max_block: float | None,
     ) -> Delivery:
         """The general way of publishing: every option, and what is None in the envelope filled in."""
+        target, value, record_key, pairs, event_id = self._draft(envelope, topic, key, headers, timestamp)
+        return self._engine.accept(target, value, record_key, pairs, event_id, -1, 0, max_block)
+
+    def _draft(
+        self,
+        envelope: Envelope[Any],
+        topic: str | None,
+        key: Key,
+        headers: Headers | None,
+        timestamp: datetime | int | None,
+    ) -> tuple[str, bytes, bytes | None, list[Pair], bytes]:
+        """The record of an event: topic, value, key, headers and id. Takes nothing; raises PublishError."""
         payload = envelope.data
         plan = self._plan(payload.__class__, envelope.event_type)
         data = plan.encoder.encode(payload)
@@ -145,7 +157,7 @@ class Intake:
         record_key = plan.key(payload) if key is None else encode_key(key)
         self._check_size(value, record_key, pairs)
         target = plan.topic if topic is None else self._router.resolve(topic)
-        return self._engine.accept(target, value, record_key, pairs, id_bytes, -1, 0, max_block)
+        return target, value, record_key, pairs, id_bytes
 
     def _take(
         self,

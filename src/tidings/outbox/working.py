@@ -1,0 +1,241 @@
+"""The work of a relay: one thread takes rows, publishes them, and tells the table what became of them."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
+
+import msgspec
+
+from tidings.consuming.bell import Bell
+from tidings.errors import DeliveryError, PublisherClosed, PublisherFailed, PublishError
+from tidings.outbox.choosing import that_fit
+from tidings.outbox.flight import Flight
+from tidings.outbox.press import NoRoom, Press, Unpublishable
+from tidings.outbox.rows import Row, Rows
+
+_MOST_BYTES = 16 << 20
+"""Of the values of one batch."""
+_WINDOW = 4
+"""Batches under way at most: topics that Kafka takes nothing of can fill some of them."""
+_RENEWALS = 3
+"""Of a lease, before it runs out."""
+_FIRST_PAUSE = 0.1
+_LONGEST_PAUSE = 30.0
+_FIRST_RETRY = 1.0
+_LONGEST_RETRY = 300.0
+_NO_ROOM_PAUSE = 0.5
+_CONTENTION = 0.02
+_LOOK = 10.0
+"""Seconds between two looks at how much waits."""
+_PURGED_AT_ONCE = 1000
+_LONGEST_WORDS = 300
+
+
+class Terms(msgspec.Struct, frozen=True):
+    """How a relay works; times in seconds."""
+
+    holder: str
+    batch: int
+    lease: float
+    poll: float
+    keep_sent: float
+
+
+class Work:
+    """What the thread of a relay does. Other threads call ``stop`` and read the fields."""
+
+    def __init__(
+        self,
+        rows: Rows,
+        press: Press | None,
+        flight: Flight,
+        terms: Terms,
+        *,
+        listen: Callable[[Bell, float], bool] | None,
+        database_errors: tuple[type[Exception], ...],
+        logger: logging.Logger,
+    ) -> None:
+        self.counts: Counter[str] = Counter()
+        self.waiting: tuple[int, float] | None = None
+        """Unsent rows and the age of the oldest, when it was looked last."""
+        self.trouble = ""
+        """Why nothing can be done at the moment; empty as a rule."""
+        self.failure: PublishError | None = None
+        """Why the work is over though nobody stopped it."""
+        self._rows = rows
+        self._press = press
+        self._flight = flight
+        self._terms = terms
+        self._listen = listen
+        self._database_errors = database_errors
+        self._logger = logger
+        self._bell = Bell()
+        self._end: float | None = None
+        self._until_empty = False
+        self._next_renewal = self._next_look = 0.0
+        self._failures = 0
+
+    def stop(self, timeout: float) -> None:
+        """Take nothing more, and end once nothing is under way, in ``timeout`` seconds at most. Any
+        thread.
+        """
+        self._end = time.monotonic() + timeout
+        self._bell.ring()
+
+    def stop_when_empty(self) -> None:
+        """End once there is nothing to take and nothing under way."""
+        self._until_empty = True
+
+    def run(self) -> None:
+        """Work until stopped, or until the publisher is closed."""
+        while not self._is_over():
+            try:
+                took = self._turn()
+            except (PublisherClosed, PublisherFailed) as error:
+                self.failure = error
+                self._logger.error(f"The relay ends: its publisher takes nothing any more. {error}")
+                return
+            except Exception as error:  # whatever it is, the rows are still there: tried again
+                self._troubled(error)
+            else:
+                self._calm()
+                if not took and self._until_empty and not self._flight:
+                    return
+                if not took:
+                    self._rest()
+
+    def settle(self) -> bool:
+        """Tell the table what became of rows under way; False when there was nothing to tell."""
+        judged = self._flight.judge()
+        done = [*judged.delivered, *judged.dead_lettered]
+        if done:
+            terms = self._terms
+            held = self._rows.finish(done, terms.holder, keep=terms.keep_sent > 0)
+            self.counts["leases_lost"] += len(done) - held
+            self._landed("delivered", judged.delivered)
+            self._landed("dead_lettered", judged.dead_lettered)
+        self._put_failed_back(judged.failed)
+        return bool(judged)
+
+    def _turn(self) -> bool:
+        now = time.monotonic()
+        self.settle()
+        if self._flight and now >= self._next_renewal:
+            self._next_renewal = now + self._terms.lease / _RENEWALS
+            self._rows.renew(self._flight.ids, self._terms.holder, self._terms.lease)
+        if now >= self._next_look:
+            self._next_look = now + _LOOK
+            self.waiting = self._rows.waiting()
+            self._purge()
+        return self._end is None and self._take()
+
+    def _take(self) -> bool:
+        """Take what there is room for and have it published; False when there is nothing to take."""
+        terms, under_way = self._terms, self._flight.by_topic()
+        if self._press is None or len(self._flight) > (_WINDOW - 1) * terms.batch:
+            return False
+        full = [topic for topic, count in under_way.items() if count > terms.batch // 2]
+        began = time.monotonic()
+        wanted = that_fit(self._rows.candidates(terms.batch, full), under_way, terms.batch, _MOST_BYTES)
+        if not wanted:
+            return False
+        taken = self._rows.take(wanted, terms.holder, terms.lease)
+        self.counts["taken"] += len(taken)
+        if not taken:  # another relay was first
+            self._bell.wait(random.random() * _CONTENTION)  # noqa: S311 - jitter
+        elif (
+            time.monotonic() - began > terms.lease / 2
+        ):  # this process stood still: somebody else may have them
+            self.counts["leases_lost"] += len(taken)
+        else:
+            self._publish(self._press, taken)
+        return True
+
+    def _publish(self, press: Press, taken: Sequence[Row]) -> None:
+        """Publish rows in their order. Of a lane, nothing behind a row that could not go."""
+        if not self._flight:
+            self._next_renewal = time.monotonic() + self._terms.lease / _RENEWALS
+        back, shut = list[int](), set[int | None]()
+        for number, row in enumerate(taken):
+            if row.lane in shut:
+                back.append(row.id)
+                continue
+            try:
+                press.publish(row)
+            except Unpublishable as error:
+                shut |= {row.lane} - {None}
+                self._put_back([row.id], row.attempts, str(error))
+            except NoRoom:
+                back += [row.id for row in taken[number:]]
+                break
+        if back:
+            self.counts["released"] += len(back)
+            self._rows.put_back(back, self._terms.holder, _NO_ROOM_PAUSE)
+
+    def _put_failed_back(self, failed: Collection[int]) -> None:
+        groups: dict[tuple[int, str], list[int]] = {}
+        for number in failed:
+            groups.setdefault(self._flight.failure(number), []).append(number)
+        for (attempts, error), numbers in groups.items():
+            self._put_back(numbers, attempts, error)
+            for number in numbers:
+                self._flight.remove(number)
+
+    def _put_back(self, numbers: Collection[int], attempts: int, error: str) -> None:
+        most = min(_LONGEST_RETRY, _FIRST_RETRY * 2.0 ** min(attempts, 32))
+        pause = 0.0 if self._end is not None else random.random() * most  # noqa: S311 - jitter
+        self._rows.put_back(numbers, self._terms.holder, pause, error)
+        self.counts["failed"] += len(numbers)
+        self._logger.warning(
+            f"{len(numbers)} row(s) of the outbox could not be published, and are tried again in "
+            f"{pause:.1f} s: {error[:_LONGEST_WORDS]}"
+        )
+
+    def _landed(self, what: str, numbers: Collection[int]) -> None:
+        self.counts[what] += len(numbers)
+        for number in numbers:
+            self._flight.remove(number)
+
+    def _purge(self) -> None:
+        purged = _PURGED_AT_ONCE
+        while self._terms.keep_sent > 0 and purged == _PURGED_AT_ONCE and self._end is None:
+            purged = self._rows.purge(self._terms.keep_sent, _PURGED_AT_ONCE)
+            self.counts["purged"] += purged
+
+    def _rest(self) -> None:
+        if (delivery := self._flight.first_open()) is not None:
+            with suppress(TimeoutError, DeliveryError, PublishError):  # settle() looks what it is
+                delivery.wait(self._terms.poll)
+        elif self._listen is not None and self._end is None:
+            self._listen(self._bell, self._terms.poll)
+        else:
+            self._bell.wait(self._terms.poll)
+
+    def _is_over(self) -> bool:
+        return self._end is not None and (not self._flight or time.monotonic() >= self._end)
+
+    def _troubled(self, error: Exception) -> None:
+        self.counts["troubles"] += 1
+        self._failures += 1
+        is_database = isinstance(error, self._database_errors)
+        words = (str(getattr(error, "orig", None) or error).splitlines() or [""])[0][:_LONGEST_WORDS]
+        self.trouble = f"{type(error).__name__}: {words}"
+        if self._failures & (self._failures - 1) == 0:  # the first time, the second, the fourth …
+            self._logger.log(
+                logging.WARNING if is_database else logging.ERROR,
+                f"The outbox cannot be worked on ({self._failures} times in a row), and its rows wait: "
+                f"{self.trouble}",
+                exc_info=not is_database,
+            )
+        most = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(self._failures, 32))
+        self._bell.wait(random.random() * most)  # noqa: S311 - jitter
+
+    def _calm(self) -> None:
+        if self.trouble:
+            self.trouble, self._failures = "", 0
+            self._logger.info("The outbox is worked on again.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
@@ -106,7 +107,10 @@ class FakeClient:
         self._chunk = chunk
         self._next: dict[PlaceName, int] = {}
         self._todo: deque[Callable[[], None]] = deque()
-        self._callbacks: dict[str, Callable[[list[PlaceName]], None]] = {}
+        self.metadata: dict[PlaceName, str] = {}
+        self.marks: list[tuple[PlaceName, int, str]] = []
+        self.takes_marks = True
+        self._callbacks: dict[str, Callable[..., None]] = {}
 
     # -- for tests
 
@@ -158,8 +162,18 @@ class FakeClient:
 
     def store(self, positions: Iterable[tuple[str, int, int]]) -> list[PlaceName]:
         for topic, partition, offset in positions:
-            self.stored.setdefault((topic, partition), []).append(offset)
+            self._commit((topic, partition), offset, "")
         return []
+
+    def mark(self, place: PlaceName, offset: int, metadata: str) -> None:
+        self.marks.append((place, offset, metadata))
+        if self.takes_marks:
+            self._commit(place, offset, metadata)
+
+    def _commit(self, place: PlaceName, offset: int, metadata: str) -> None:
+        self.metadata[place] = metadata
+        self.stored.setdefault(place, []).append(offset)
+        self._todo.append(lambda: self._callbacks["committed"](place, offset, metadata))
 
     def pause(self, places: Iterable[PlaceName]) -> None:
         self.pauses += 1
@@ -175,8 +189,12 @@ class FakeClient:
     def offsets_at(self, places: Iterable[PlaceName], ms: int, timeout: float) -> dict[PlaceName, int]:
         return dict.fromkeys(places, 0)
 
-    def committed(self, places: Iterable[PlaceName], timeout: float) -> dict[PlaceName, int]:
-        return {place: self.stored[place][-1] for place in places if self.stored.get(place)}
+    def committed(self, places: Iterable[PlaceName], timeout: float) -> dict[PlaceName, tuple[int, str]]:
+        return {
+            place: (self.stored[place][-1], self.metadata.get(place, ""))
+            for place in places
+            if self.stored.get(place)
+        }
 
     def first_offset(self, place: PlaceName, timeout: float) -> int | None:
         return self.log[place][0].offset() if self.log.get(place) else None
@@ -262,6 +280,7 @@ class Life:
             self.holdings,
             self.relay,
             fate,
+            by=uuid.uuid4().hex[:12],
             max_poll_interval=300,
             logger=logger,
             assigned=lambda: None,

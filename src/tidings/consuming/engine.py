@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+import uuid
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
@@ -88,6 +89,7 @@ class Engine:
             self.holdings,
             self.runner,
             fate,
+            by=uuid.uuid4().hex[:12],
             max_poll_interval=settings.max_poll_interval,
             logger=logger,
             assigned=self._on_assigned,

@@ -31,6 +31,7 @@ UNDECODABLE: Final = "KAFKA_UNDECODABLE"
 REJECTED: Final = "KAFKA_REJECTED"
 """Error codes of letters."""
 _HANDLER_FAILED = "KAFKA_HANDLER_FAILED"
+_CRASHED = "KAFKA_HANDLER_CRASHED"
 
 
 class Awaited(msgspec.Struct, eq=False):
@@ -149,6 +150,11 @@ class Fate:
                 return route
         return None
 
+    def let_go(self) -> None:
+        """Events were taken from the handlers, and a probe may have been among them. On the polling thread."""
+        for route in self.shut:
+            route.outage.probe_again(time.monotonic())
+
     def recovered(self, route: Route) -> None:
         """An event got through: the handler is called again."""
         with self._counting:
@@ -177,6 +183,16 @@ class Fate:
         self._letters.put(
             NewLetter(chunk, record, code, reason, attempts, first_ms, time.time_ns() // 1_000_000)
         )
+
+    def condemn(self, chunk: Chunk, deaths: int) -> None:
+        """Have a letter written of the one record of a chunk that no handler has, and none will."""
+        record = chunk.records[0]
+        with self._holdings.lock:
+            chunk.begun = chunk.end
+        self._holdings.suspend(chunk, record.offset())
+        reason = f"the process ended {deaths} times while it had this event in hand and no other"
+        self.logger.error(f"{place_of(record)} becomes a letter: {reason}.")
+        self._letters.put(NewLetter(chunk, record, _CRASHED, reason, deaths, 0, time.time_ns() // 1_000_000))
 
     def await_outputs(self, chunk: Chunk, record: Record, route: Route, outputs: list[Delivery]) -> None:
         """The record, suspended, is finished once all of these are delivered; the list is emptied."""

@@ -61,23 +61,27 @@ class Holdings:
             tenure = self.tenures.get((topic, partition))
             if tenure is None or tenure.is_leaving:
                 continue
-            chunk = Chunk(tenure, records)
-            if tenure.expected is not None and chunk.begun > tenure.expected:
-                jumped(tenure, chunk.begun)
+            first = records[0].offset()
+            if tenure.expected is not None and first > tenure.expected:
+                jumped(tenure, first)
+            parts = [[record] for record in records] if tenure.life.is_careful else [records]
+            found = [Chunk(tenure, part) for part in parts]
             with self.lock:
-                tenure.watermark.add(chunk)
-            tenure.expected = chunk.end
-            chunks.append(chunk)
+                for chunk in found:
+                    tenure.watermark.add(chunk)
+            tenure.expected = found[-1].end
+            chunks += found
         return chunks
 
     def due(self) -> list[tuple[Tenure, int]]:
-        """Positions that are new since they were last stored."""
+        """Positions that are new since they were last stored; none where each event has a mark of its own."""
         found = []
         with self.lock:
             for tenure in self.tenures.values():
                 position = tenure.watermark.position
-                if position is not None and position != tenure.stored:
-                    found.append((tenure, position))
+                if position in (None, tenure.stored, tenure.life.at) or tenure.life.is_careful:
+                    continue
+                found.append((tenure, position))
         return found
 
     def full(self) -> list[Tenure]:
@@ -88,7 +92,9 @@ class Holdings:
             return [
                 tenure
                 for name, tenure in self.tenures.items()
-                if not may_fetch(held[name], altogether, paused=tenure.is_paused)
+                if not may_fetch(
+                    held[name], altogether, paused=tenure.is_paused, suspect=tenure.life.is_suspect
+                )
             ]
 
     # -- on any thread

@@ -108,6 +108,10 @@ class LoopRelay(Workbench):
         self._loop.call_soon_threadsafe(self._end)
         self._ended.acquire(timeout=timeout)
 
+    @property
+    def _is_leading(self) -> bool:
+        return self._leading is not None
+
     # -- on the loop
 
     def _end(self) -> None:

@@ -53,6 +53,10 @@ class Outage:
         self._pause = min(PROBE_LIMIT, 2 * self._pause)
         self.probe_at = now + self._pause
 
+    def probe_again(self, now: float) -> None:
+        """The event that was tried may be gone: do not wait for what came of it."""
+        self.probe_at = min(self.probe_at, now + self._pause)
+
     def end(self) -> None:
         """It is over."""
         self.probe_at = float("inf")

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
+from tidings.consuming.lives import Life
 from tidings.consuming.message import Record
 from tidings.consuming.watermark import Stretch, Watermark
 
@@ -86,6 +87,7 @@ class Tenure:
         "is_leaving",
         "is_paused",
         "jump_told",
+        "life",
         "pending",
         "place",
         "stored",
@@ -106,6 +108,7 @@ class Tenure:
         """The offset after the last that was fetched, or the one committed; None where neither is known."""
         self.jump_told = 0.0
         """When a jump of offsets was looked into last."""
+        self.life = Life()
 
 
 class Chunk(Stretch):

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from tidings.consuming.fate import Fate
 from tidings.consuming.holdings import Holdings, PlaceName
+from tidings.consuming.marking import Marking
 from tidings.consuming.message import Record
 from tidings.consuming.places import Chunk, Tenure
 from tidings.consuming.reading import Route
@@ -20,6 +21,8 @@ from tidings.publishing.threads import NativeThread
 _FETCH = 500
 """The most records of one fetch."""
 _POLL = 0.1
+_MARK = 0.005
+"""Seconds of a poll while a mark is awaited: a callback alone does not end one."""
 _PATIENCE = 1.0
 """Seconds without polling while a window is full, before a partition is paused: that drops its prefetch."""
 _LONGEST_REVOKE = 30.0
@@ -42,13 +45,15 @@ class Client(Protocol):
         revoked: Callable[[list[PlaceName]], None],
         lost: Callable[[list[PlaceName]], None],
         owner: Callable[[PlaceName], object],
+        committed: Callable[[PlaceName, int, str | None], None],
     ) -> None: ...
     def fetch(self, most: int, timeout: float) -> list[tuple[str, int, Sequence[Record]]]: ...
     def store(self, positions: Iterable[tuple[str, int, int]]) -> list[PlaceName]: ...
+    def mark(self, place: PlaceName, offset: int, metadata: str) -> None: ...
     def pause(self, places: Iterable[PlaceName]) -> None: ...
     def resume(self, places: Iterable[PlaceName]) -> None: ...
     def bounds(self, place: PlaceName) -> tuple[int, int]: ...
-    def committed(self, places: Iterable[PlaceName], timeout: float) -> dict[PlaceName, int]: ...
+    def committed(self, places: Iterable[PlaceName], timeout: float) -> dict[PlaceName, tuple[int, str]]: ...
     def first_offset(self, place: PlaceName, timeout: float) -> int | None: ...
     def seek(self, place: PlaceName, offset: int) -> None: ...
     def offsets_at(self, places: Iterable[PlaceName], ms: int, timeout: float) -> dict[PlaceName, int]: ...
@@ -62,6 +67,7 @@ class Runner(Protocol):
     def let_go(self) -> None: ...
     def probe(self, route: Route) -> None: ...
     def is_running(self, tenures: Iterable[Tenure]) -> bool: ...
+    def is_idle(self) -> bool: ...
 
 
 class Polling:
@@ -75,6 +81,7 @@ class Polling:
         runner: Runner,
         fate: Fate,
         *,
+        by: str,
         max_poll_interval: float,
         logger: logging.Logger,
         assigned: Callable[[], None],
@@ -97,6 +104,7 @@ class Polling:
         self._is_over = False
         self._full_since = 0.0
         self._looked = 0.0
+        self._marking = Marking(client, holdings, by, runner.is_idle, fate.condemn, logger)
         self._thread = NativeThread(self._run, "tidings-poll")
 
     def start(self) -> None:
@@ -131,8 +139,8 @@ class Polling:
             raise ConsumeError(f"{place[0]}[{place[1]}] is not assigned to this consumer now.")
         self._client.seek(place, offset)
         was_paused = self._holdings.tenures[place].is_paused
-        self._holdings.begin(*place)
-        self._runner.let_go()
+        self._marking.begin(self._holdings.begin(*place))
+        self._let_go()
         if was_paused:
             self._client.resume([place])
 
@@ -151,6 +159,7 @@ class Polling:
                 revoked=self._revoked,
                 lost=self._lost,
                 owner=self._holdings.tenures.get,
+                committed=self._marking.told,
             )
             while self._leave_by is None:
                 self._turn()
@@ -177,11 +186,14 @@ class Polling:
             self._runner.probe(route)
         self._store()
         self._look()
+        chunks: list[Chunk] = []
         if self._has_room():
-            if groups := self._client.fetch(_FETCH, _POLL):
-                self._runner.give(self._holdings.take(groups, self._jumped))
+            if groups := self._client.fetch(_FETCH, _MARK if self._marking.is_waiting else _POLL):
+                chunks = self._holdings.take(groups, self._jumped)
         else:
             self._holdings.bell.wait(_POLL)
+        if chunks := self._marking.let_pass(chunks):
+            self._runner.give(chunks)
 
     def _jumped(self, tenure: Tenure, to: int) -> None:
         """Offsets have gaps by compaction and transactions; what retention removed unread is a loss to tell.
@@ -224,7 +236,7 @@ class Polling:
             return True
         now = time.monotonic()
         self._full_since = self._full_since or now
-        if now - self._full_since < _PATIENCE:
+        if now - self._full_since < _PATIENCE and not self._marking.is_waiting:
             return False
         self._pause(pausing, paused=True)
         self._full_since = 0.0
@@ -247,8 +259,10 @@ class Polling:
 
     def _assigned(self, places: list[PlaceName]) -> None:
         committed = self._client.committed(places, _COMMITTED)
-        for topic, partition in places:
-            self._holdings.begin(topic, partition).expected = committed.get((topic, partition))
+        for place in places:
+            tenure = self._holdings.begin(*place)
+            tenure.expected, metadata = committed.get(place, (None, ""))
+            self._marking.begin(tenure, tenure.expected, metadata)
         if places:
             self._logger.info(f"Assigned: {_names(places)}.")
             self._told_assigned()
@@ -266,7 +280,7 @@ class Polling:
     def _lost(self, places: list[PlaceName]) -> None:
         """They are somebody else's already: nothing is stored any more."""
         self._holdings.end(places)
-        self._runner.let_go()
+        self._let_go()
         if places:
             self._logger.warning(
                 f"Lost to another consumer: {_names(places)}. What was under way may be handled twice. "
@@ -276,13 +290,18 @@ class Polling:
     def _finish(self, tenures: list[Tenure], end: float) -> None:
         for tenure in tenures:
             tenure.is_leaving = True
-        self._runner.let_go()
+        self._let_go()
         while (under_way := self._is_under_way(tenures)) and time.monotonic() < end:
             self._fate.sweep()
             self._holdings.bell.wait(_NAP)
         if under_way:
             self._logger.warning("Handlers still run that may not be waited for; their events come again.")
+        self._marking.leave(tenures)
         self._store()
+
+    def _let_go(self) -> None:
+        self._runner.let_go()
+        self._fate.let_go()
 
     def _is_under_way(self, tenures: list[Tenure]) -> bool:
         return any(tenure.pending for tenure in tenures) or self._runner.is_running(tenures)

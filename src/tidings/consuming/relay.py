@@ -107,6 +107,10 @@ class Relay(Workbench):
         for thread in (self._watcher, *self._threads):
             thread.join(max(0.0, end - time.monotonic()))
 
+    @property
+    def _is_leading(self) -> bool:
+        return self._leader.claim is not None
+
     # -- workers
 
     def _wake(self, count: int = 1) -> None:

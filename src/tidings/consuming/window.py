@@ -10,6 +10,7 @@ MOST_BYTES: Final = 32 * 1024 * 1024
 """Of one partition, past its watermark."""
 _ALTOGETHER: Final = 4
 """All partitions together hold so many times that: a hundred of them must not take 3 GiB."""
+_SUSPECT: Final = 0.05
 
 
 class Held:
@@ -33,7 +34,9 @@ class Held:
         return cls(count // _ALTOGETHER, size // _ALTOGETHER)
 
 
-def may_fetch(held: Held, altogether: Held, *, paused: bool) -> bool:
-    """Whether more of a partition may be fetched: until the window is full, and again once half is free."""
+def may_fetch(held: Held, altogether: Held, *, paused: bool, suspect: bool = False) -> bool:
+    """Whether more of a partition may be fetched: until the window is full, and again once half is free.
+
+    ``suspect``: somebody died here; a small window leaves few events among which to look for the cause."""
     share = 0.5 if paused else 1.0
-    return not held.is_full(share) and not altogether.is_full(share)
+    return not held.is_full(share * _SUSPECT if suspect else share) and not altogether.is_full(share)

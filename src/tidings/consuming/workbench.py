@@ -42,6 +42,16 @@ class Workbench(ABC):
     def _due_in(self, seconds: float) -> None:
         """A lane is due in so many seconds."""
 
+    @property
+    @abstractmethod
+    def _is_leading(self) -> bool:
+        """True while a worker goes through a chunk. The lock is held."""
+
+    def is_idle(self) -> bool:
+        """True while no handler has anything, and nothing waits for one but for a later attempt."""
+        with self._lock:
+            return not (self._is_leading or self._inbox or self._lanes.ready or self._lanes.running)
+
     def _drop_what_leaves(self) -> None:
         """Forget what is not begun of tenures that leave. The lock is held."""
         kept = [chunk for chunk in self._inbox if not chunk.tenure.is_leaving]

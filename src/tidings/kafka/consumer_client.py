@@ -73,6 +73,7 @@ class ConsumerClient:
             }
         )
         self._owner: Callable[[Place], object] = lambda _: None
+        self._committed: Callable[[Place, int, str | None], None] = lambda *_: None
 
     def subscribe(
         self,
@@ -82,10 +83,13 @@ class ConsumerClient:
         revoked: Callable[[list[Place]], None],
         lost: Callable[[list[Place]], None],
         owner: Callable[[Place], object],
+        committed: Callable[[Place, int, str | None], None],
     ) -> None:
         """Join the group. The callbacks come on the polling thread, from inside ``fetch``; ``owner`` says by
-        an object what a partition is to us at a moment: another object, another assignment."""
+        an object what a partition is to us at a moment: another object, another assignment. ``committed`` is
+        told what Kafka has: an offset and its metadata."""
         self._owner = owner
+        self._committed = committed
         self._consumer.subscribe(
             list(topics),
             on_assign=lambda _, parts: assigned(_places(parts)),
@@ -129,6 +133,13 @@ class ConsumerClient:
                     raise
                 strange.append((topic, partition))
         return strange
+
+    def mark(self, place: Place, offset: int, metadata: str) -> None:
+        """Have this committed now, with what is to be remembered; ``committed`` is told once Kafka has it."""
+        try:
+            self._consumer.commit(offsets=[TopicPartition(*place, offset, metadata)], asynchronous=True)
+        except KafkaException as error:
+            self._told(f"A commit failed: {error.args[0].name()}: {error.args[0].str()}", False)
 
     def pause(self, places: Iterable[Place]) -> None:
         """Fetch nothing of these; what is fetched ahead of them is dropped."""
@@ -185,13 +196,18 @@ class ConsumerClient:
             return None
         return found
 
-    def committed(self, places: Iterable[Place], timeout: float) -> dict[Place, int]:
-        """What the group has committed of each partition; none of it where Kafka does not tell in time."""
+    def committed(self, places: Iterable[Place], timeout: float) -> dict[Place, tuple[int, str]]:
+        """What the group has committed of each partition, with its metadata; none of it where Kafka does not
+        tell in time."""
         try:
             found = self._consumer.committed([TopicPartition(*place) for place in places], timeout)
         except KafkaException:
             return {}
-        return {(it.topic, it.partition): it.offset for it in found if it.error is None and it.offset >= 0}
+        return {
+            (it.topic, it.partition): (it.offset, it.metadata or "")
+            for it in found
+            if it.error is None and it.offset >= 0
+        }
 
     def close(self) -> None:
         """Commit what is stored, and leave the group. Over 20 s with a stopped broker (measured), so call it
@@ -212,9 +228,14 @@ class ConsumerClient:
     def _on_error(self, error: KafkaError) -> None:
         self._told(f"{error.name()}: {error.str()}", error.name() not in NOBODY)
 
-    def _on_commit(self, error: KafkaError | None, _: object) -> None:
-        if error is not None and error.code() != KafkaError._NO_OFFSET:
-            self._told(f"A commit failed, and will be repeated: {error.name()}: {error.str()}", False)
+    def _on_commit(self, error: KafkaError | None, places: list[TopicPartition]) -> None:
+        if error is not None:
+            if error.code() != KafkaError._NO_OFFSET:
+                self._told(f"A commit failed, and will be repeated: {error.name()}: {error.str()}", False)
+            return
+        for it in places:
+            if it.error is None:
+                self._committed((it.topic, it.partition), it.offset, it.metadata)
 
 
 def _places(parts: Iterable[TopicPartition]) -> list[Place]:

@@ -273,6 +273,21 @@ def test_a_sync_handler_that_hangs_keeps_its_key_and_nothing_else(consumer: Cons
     assert run(consumer, pile).replayed == 14
 
 
+def test_one_without_a_key_that_hangs_holds_nothing_back(consumer: Consumer) -> None:
+    let_go = threading.Event()
+
+    @consumer.on(OrderPlaced, timeout=0.1)
+    def handle(order: OrderPlaced) -> None:
+        if order.total == 0:
+            assert let_go.wait(LONG)
+
+    try:
+        report = run(consumer, Pile(*(given_up(number, key=None) for number in range(40))))
+        assert (report.replayed, report.failed) == (39, 1)
+    finally:
+        let_go.set()
+
+
 def test_an_async_handler_that_takes_too_long_is_cancelled_and_tried_again(consumer: Consumer) -> None:
     seen: list[str] = []
 
@@ -401,3 +416,40 @@ def test_async_handlers_have_a_loop_that_ends_with_the_run(consumer: Consumer) -
 
     assert run(consumer, Pile(given_up(0))).replayed == 1
     assert wait_until(loops[0].is_closed)
+
+
+def test_handlers_that_take_too_long_together_end_the_run(
+    consumer: Consumer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or other replayers would be given the partitions, and the letters with them."""
+    monkeypatch.setattr("tidings.consuming.replaying._BEGUN_WITHIN", 0.0)
+    listen(consumer, "threads", lambda _: None)
+    pile = Pile(*map(given_up, range(40)))
+    report = run(consumer, pile)
+    assert "took longer than" in report.stopped
+    assert (report.considered, pile.waiting) == (0, 40)
+
+
+def test_when_handlers_hang_with_every_key_the_run_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tidings.consuming.calling._GRACE", 0.05)
+    consumer, let_go = make(workers=2), asyncio.Event()
+
+    @consumer.on(OrderPlaced, timeout=0.05)
+    async def handle(order: OrderPlaced) -> None:
+        while not let_go.is_set():
+            try:
+                await let_go.wait()
+            except asyncio.CancelledError:
+                continue  # it must not do that
+
+    pile = Pile(*map(given_up, range(40)))
+
+    async def main() -> ReplayReport:
+        try:
+            return await replay(consumer, pile).arun()
+        finally:
+            let_go.set()
+
+    report = asyncio.run(main())
+    assert "was cancelled after 0.05 s" in report.stopped
+    assert (report.considered, report.failed, pile.waiting) == (2, 2, 40)

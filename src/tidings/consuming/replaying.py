@@ -32,7 +32,7 @@ _BEGUN_WITHIN: Final = 240.0
 """Seconds after which nothing more of a batch is begun: others get the partitions of who is away for 600."""
 _NAP: Final = 0.01
 
-LaneName = tuple[str, int, bytes] | int
+LaneName = tuple[str, int, bytes] | str
 
 
 class LetterRecord:
@@ -95,7 +95,7 @@ class Replaying:
         """Have these handled, at most ``most``; returns when the last has ended."""
         lanes: dict[LaneName, list[int]] = {}
         for number, letter in enumerate(letters):
-            lanes.setdefault(_lane(letter, number), []).append(number)
+            lanes.setdefault(_lane(letter), []).append(number)
         outcomes = [Outcome("stopped", reason="The thread that had it died.")] * len(letters)
         until = time.monotonic() + _BEGUN_WITHIN
 
@@ -172,8 +172,8 @@ def _delivered(outputs: Sequence[Delivery], attempt: int, end: float) -> Outcome
     return Outcome("failed", attempt, words) if words else Outcome("handled", attempt)
 
 
-def _lane(letter: DeadLetter, number: int) -> LaneName:
+def _lane(letter: DeadLetter) -> LaneName:
     """Letters of one lane are handled in order: those of one key. Without a key there is no order."""
     if letter.key is None:
-        return number
+        return letter.letter_id
     return (letter.topic, -1 if letter.partition is None else letter.partition, letter.key)

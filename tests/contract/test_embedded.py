@@ -66,9 +66,20 @@ def carrier(broker: EmbeddedBroker) -> EmbeddedCarrier:
     return EmbeddedCarrier(broker)
 
 
+@pytest.fixture(scope="module")
+def shared_publisher(broker: EmbeddedBroker) -> Iterator[Publisher]:
+    """One for all tests of consuming: librdkafka begins to send half a second after it was made."""
+    with EmbeddedCarrier(broker).publisher(service="contract", durability="memory") as publisher:
+        yield publisher
+
+
 class TestEmbedded(PublisherContract):
     """Publishing."""
 
 
 class TestConsumingEmbedded(ConsumerContract):
     """Consuming."""
+
+    @pytest.fixture
+    def publisher(self, shared_publisher: Publisher) -> Publisher:
+        return shared_publisher

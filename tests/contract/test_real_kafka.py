@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -51,13 +52,25 @@ class RealCarrier:
         self.kafka.resume(1)
 
 
+@pytest.fixture
+def carrier(tidings_real_kafka: Any) -> RealCarrier:
+    return RealCarrier(tidings_real_kafka)
+
+
+@pytest.fixture(scope="module")
+def shared_publisher(tidings_real_kafka: Any) -> Iterator[Publisher]:
+    """One for all tests of consuming: librdkafka begins to send half a second after it was made."""
+    with RealCarrier(tidings_real_kafka).publisher(service="contract", durability="memory") as publisher:
+        yield publisher
+
+
 class TestRealKafka(PublisherContract):
-    @pytest.fixture
-    def carrier(self, tidings_real_kafka: Any) -> RealCarrier:
-        return RealCarrier(tidings_real_kafka)
+    """Publishing."""
 
 
 class TestConsumingRealKafka(ConsumerContract):
+    """Consuming."""
+
     @pytest.fixture
-    def carrier(self, tidings_real_kafka: Any) -> RealCarrier:
-        return RealCarrier(tidings_real_kafka)
+    def publisher(self, shared_publisher: Publisher) -> Publisher:
+        return shared_publisher

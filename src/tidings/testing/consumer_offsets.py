@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 
@@ -30,6 +31,10 @@ def _collects(consumer: Consumer) -> list[int]:
     return seen
 
 
+def _has_handled(consumer: Consumer, count: int) -> bool:
+    return consumer.stats().handled == count
+
+
 class OffsetContract(ConsumerSuite):
     """What holds of offsets on every transport."""
 
@@ -42,7 +47,7 @@ class OffsetContract(ConsumerSuite):
             seen = _collects(consumer)
             assert consumer.health().cause == "not_started"
             with consumer:
-                assert eventually(lambda it=consumer: it.stats().handled == 20)
+                assert eventually(partial(_has_handled, consumer, 20))
                 assert consumer.health().ok
                 assert set(consumer.stats().partitions) == {(topic, it) for it in range(carrier.partitions)}
             report = consumer.close()

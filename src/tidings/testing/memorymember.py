@@ -7,13 +7,14 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
 from tidings.consuming.bell import Bell
+from tidings.consuming.message import Record
 from tidings.errors import ConsumeError
 from tidings.testing.memorygroup import MemoryGroup
 from tidings.testing.memorykafka import MemoryKafka
 from tidings.testing.memorylog import MemoryMessage, Place
 
 _DOWN = "_ALL_BROKERS_DOWN: the in-memory Kafka is down"
-Group = tuple[str, int, Sequence[MemoryMessage]]
+Group = tuple[str, int, Sequence[Record]]
 
 
 class MemoryMember:

@@ -11,5 +11,6 @@ urlpatterns = [
     path("orders/<slug:order_id>", views.place),
     path("orders/<slug:order_id>/ship", views.ship),
     path("orders", views.export),
+    path("quotes/<slug:order_id>", views.quote),
     path("feed", views.feed),
 ]

@@ -39,6 +39,11 @@ def place(request: HttpRequest, order_id: str) -> HttpResponse:
     return JsonResponse({"order_id": order_id}, status=201)
 
 
+def quote(request: HttpRequest, order_id: str) -> HttpResponse:
+    """POST /quotes/ID with ``{"total": 4200}``: what it would cost, with tax. Nothing is kept."""
+    return JsonResponse({"order_id": order_id, "total": int(json.loads(request.body)["total"]) * 119 // 100})
+
+
 async def ship(request: HttpRequest, order_id: str) -> HttpResponse:
     """POST /orders/ID/ship: 200, or 404. An async view; the event is published at once."""
     if not await Order.objects.filter(order_id=order_id).aupdate(shipped=True):

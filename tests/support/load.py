@@ -28,12 +28,14 @@ async def run_load(
     path: str = "/orders/{n}",
     pace: float = 0.0,
     until: Callable[[], bool] | None = None,
+    answered: list[Answered] | None = None,
 ) -> list[Answered]:
     """At least ``requests`` POST requests, ``concurrency`` at a time, and more while ``until`` is false.
 
-    ``pace`` is the rest of each worker between two of its requests, in seconds. Nothing is tried again.
+    ``pace`` is the rest of each worker between two of its requests, in seconds; ``answered`` grows as they
+    are answered. Nothing is tried again.
     """
-    answered: list[Answered] = []
+    answered = [] if answered is None else answered
     numbers = iter(range(10**9))
 
     async def work() -> None:

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from tidings.consuming.manager import Manager
     from tidings.consuming.message import Message
     from tidings.consuming.repository import EventRepository, KafkaEventRepository
+    from tidings.consuming.seen import MemorySeen, Seen, SqliteSeen
     from tidings.consuming.verdicts import Reject, Retry, Stop
     from tidings.events.builder import EventBuilder
     from tidings.events.decoding import decode
@@ -81,6 +82,7 @@ __all__ = [
     "InvalidTopic",
     "KafkaEventRepository",
     "Manager",
+    "MemorySeen",
     "Message",
     "MessageSender",
     "Personal",
@@ -96,8 +98,10 @@ __all__ = [
     "Replay",
     "Retry",
     "Secret",
+    "Seen",
     "Sender",
     "Settings",
+    "SqliteSeen",
     "State",
     "Stats",
     "Stop",
@@ -120,6 +124,9 @@ logging.getLogger("tidings").addHandler(logging.NullHandler())
 
 _LATER = {
     "Consumer": "tidings.consuming.consumer",
+    "MemorySeen": "tidings.consuming.seen",
+    "Seen": "tidings.consuming.seen",
+    "SqliteSeen": "tidings.consuming.seen",
     "DeadLetter": "tidings.letters.letter",
     "DeadLetterTopic": "tidings.kafka.dead_letters",
     "EventBuilder": "tidings.events.builder",

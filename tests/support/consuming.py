@@ -12,6 +12,7 @@ from typing import Any, Literal
 import msgspec
 
 from support.processes import wait_until
+from tidings.consuming.dedup import Once
 from tidings.consuming.fate import Fate
 from tidings.consuming.handlers import Handlers
 from tidings.consuming.holdings import Holdings
@@ -22,6 +23,7 @@ from tidings.consuming.polling import Polling
 from tidings.consuming.reading import Reading
 from tidings.consuming.registering import Registering
 from tidings.consuming.relay import Relay
+from tidings.consuming.seen import MemorySeen, Seen
 from tidings.consuming.tally import Tally
 from tidings.errors import BrokersUnavailable, DeliveryError
 from tidings.events.declare import Registry
@@ -244,6 +246,7 @@ class Life:
         self.holdings = Holdings()
         self.halted: list[str] = []
         self.ended: list[BaseException | None] = []
+        self.seen: Seen = MemorySeen()
         self._workers, self._hang_exit = workers, hang_exit
 
     @property
@@ -271,6 +274,9 @@ class Life:
             pauses=self.settings.on_outage == "pause",
         )
         reading = Reading(self.handlers, self.settings.unknown_types)
+        for route in reading.routes:
+            if (window := route.handler.dedup) is not None:
+                route.remember(Once(self.seen, "group", window, self.tally, logger))
         is_async = any(handler.is_async for handler in self.handlers.all)
         make = OwnLoopRelay if is_async else Relay
         self.relay = make(self.holdings, reading, fate, self._workers, self._hang_exit)

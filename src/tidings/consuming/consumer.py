@@ -14,6 +14,7 @@ from tidings.consuming.engine import Engine, MakeRunner
 from tidings.consuming.interrupts import asked_by_signals
 from tidings.consuming.registering import Registering
 from tidings.consuming.relay import Relay
+from tidings.consuming.seen import MemorySeen, Seen
 from tidings.consuming.states import ConsumerReport, ConsumerStats
 from tidings.consuming.transport import ConsumerTransport
 from tidings.consuming.wellbeing import health_of
@@ -51,8 +52,9 @@ class Consumer(Registering):
     regular expressions (``^…``); without any, the topics that the handlers' events are declared or mapped
     to. ``group_id``: default GROUP_ID. ``publisher``: its settings are used where none are given, and its
     transport where it is an InMemoryTransport. ``transport`` replaces Kafka, in tests: the InMemoryTransport
-    that a publisher writes to. ``registry``: where classes of event types are looked up. ``logger`` replaces
-    ``tidings.consumer``.
+    that a publisher writes to. ``registry``: where classes of event types are looked up. ``seen``: where is
+    remembered what handlers with ``dedup`` have handled; in memory, unless a SqliteSeen or one of your own is
+    given (close it after the consumer). ``logger`` replaces ``tidings.consumer``.
 
     One life: start once, close once; make a new one afterwards. Any thread; handlers are registered before
     the start. Raises ConfigError.
@@ -67,6 +69,7 @@ class Consumer(Registering):
         publisher: Publisher | None = None,
         transport: ConsumerTransport | None = None,
         registry: Registry = default_registry,
+        seen: Seen | None = None,
         logger: logging.Logger | None = None,
         **overrides: Any,
     ) -> None:
@@ -82,6 +85,7 @@ class Consumer(Registering):
         self._wanted = topics if topics is None or isinstance(topics, str) else list(topics)
         self._topics(self._wanted)
         self._transport = transport
+        self._seen = MemorySeen() if seen is None else seen
         self._logger = logger or logging.getLogger("tidings.consumer")
         self._engine: Engine | None = None
         self._reports: dict[str, ConsumerReport] = {}
@@ -237,6 +241,7 @@ class Consumer(Registering):
             make_runner,
             self._logger,
             self._transport,
+            self._seen,
         )
         self._engine.start()
 

@@ -8,16 +8,19 @@ import uuid
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
+from tidings.consuming.dedup import Once
 from tidings.consuming.fate import Fate
 from tidings.consuming.handlers import Handlers
 from tidings.consuming.holdings import Holdings
 from tidings.consuming.letters import Letters
 from tidings.consuming.polling import Polling, Runner
 from tidings.consuming.reading import Reading
+from tidings.consuming.seen import Seen
 from tidings.consuming.states import ConsumerReport, ConsumerStats, PartitionStats
 from tidings.consuming.tally import Tally
 from tidings.consuming.transport import ConsumerTransport
 from tidings.publishing.threads import NativeThread, native_lock
+from tidings.publishing.voice import voiced
 
 if TYPE_CHECKING:
     from tidings.settings import Settings
@@ -53,7 +56,8 @@ class Engine:
         handlers: Handlers,
         make_runner: MakeRunner,
         logger: logging.Logger,
-        transport: ConsumerTransport | None = None,
+        transport: ConsumerTransport | None,
+        seen: Seen,
     ) -> None:
         from tidings.kafka.writing import NewRecord  # noqa: PLC0415 - confluent_kafka costs 60 ms to import
 
@@ -63,6 +67,7 @@ class Engine:
         self.complaint: tuple[str, bool] | None = None
         """What Kafka said last, and whether something cannot be read because of it."""
         self.tally = Tally()
+        logger = voiced(logger, component="kafka", brokers=",".join(settings.brokers), group=group)
         self.transport = _kafka(settings, logger) if transport is None else transport
         self._logger = logger
         self._said: set[str] = set()
@@ -78,6 +83,9 @@ class Engine:
             logger=logger,
         )
         self.reading = Reading(handlers, settings.unknown_types)
+        for route in self.reading.routes:
+            if (window := route.handler.dedup) is not None:
+                route.remember(Once(seen, group, window, self.tally, logger))
         self.fate = fate = Fate(
             self.holdings, self.tally, self.letters, self._halt, logger, pauses=settings.on_outage == "pause"
         )
@@ -193,6 +201,7 @@ class Engine:
     def _leave(self) -> None:
         self.runner.stop(1.0)
         self.letters.stop(1.0)
+        self.fate.failing.flush()
         try:
             self._client.close()
             self.left = True

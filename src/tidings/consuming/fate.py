@@ -13,13 +13,15 @@ from typing import Any, Final
 import msgspec
 
 from tidings.consuming.course import Step
+from tidings.consuming.dedup import Elsewhere
+from tidings.consuming.failing import Failing
 from tidings.consuming.holdings import Holdings
 from tidings.consuming.letters import Letters, NewLetter
 from tidings.consuming.message import Message, Record, place_of
 from tidings.consuming.outage import PROBE_LIMIT
 from tidings.consuming.places import Chunk, Lane, lane_key
 from tidings.consuming.reading import Route, Shut, Unread
-from tidings.consuming.retries import Decision, GiveUp, Halt, Hold
+from tidings.consuming.retries import Decision, GiveUp, Halt, Hold, Wait
 from tidings.consuming.tally import Tally
 from tidings.consuming.verdicts import Reject
 from tidings.errors import HandlerError
@@ -32,6 +34,7 @@ REJECTED: Final = "KAFKA_REJECTED"
 """Error codes of letters."""
 _HANDLER_FAILED = "KAFKA_HANDLER_FAILED"
 _CRASHED = "KAFKA_HANDLER_CRASHED"
+_ELSEWHERE = 0.05
 
 
 class Awaited(msgspec.Struct, eq=False):
@@ -64,6 +67,7 @@ class Fate:
         self._letters = letters
         self._halt = halt
         self.logger = logger
+        self.failing = Failing(logger)
         self._awaited: deque[Awaited] = deque()
         self._counting = threading.Lock()
 
@@ -84,9 +88,13 @@ class Fate:
             self.logger.warning(f"{name} stops the consumer at {place}, which stays unfinished.")
             self._halt(f"{name} raised Stop at {place}")
         else:
-            self.logger.warning(
-                f"{name} failed at {place}, attempt {attempt}: {reason_of(error, argument)}",
-                extra={"topic": record.topic(), "attempt": attempt},
+            self.failing.record(
+                route.handler,
+                f"failed at {place}, attempt {attempt}: {reason_of(error, argument)}",
+                topic=record.topic(),
+                attempt=attempt,
+                error=type(error).__qualname__,
+                code=_HANDLER_FAILED,
             )
         return decision
 
@@ -94,6 +102,8 @@ class Fate:
         """What becomes of the first record of a lane, whose handler failed; given up, it is suspended."""
         if isinstance(error, Shut):
             return Hold()
+        if isinstance(error, Elsewhere):
+            return Wait(_ELSEWHERE)
         chunk, record = lane.queue[0]
         if not lane.first_ms:
             lane.first_ms = time.time_ns() // 1_000_000
@@ -137,9 +147,13 @@ class Fate:
             return
         with self._counting:
             self.tally.failed += 1
-        self.logger.warning(
-            f"{step.route.handler.name} failed with {len(step.records)} events from "
-            f"{place_of(step.records[0])} on, which are taken one by one: {reason_of(error, step.argument)}"
+        self.failing.record(
+            step.route.handler,
+            f"failed with {len(step.records)} events from {place_of(step.records[0])} on, which are taken "
+            f"one by one: {reason_of(error, step.argument)}",
+            topic=step.records[0].topic(),
+            error=type(error).__qualname__,
+            code=_HANDLER_FAILED,
         )
 
     def due_probe(self, now: float) -> Route | None:
@@ -151,7 +165,7 @@ class Fate:
         return None
 
     def let_go(self) -> None:
-        """Events were taken from the handlers, and a probe may have been among them. On the polling thread."""
+        """Events were taken from the handlers, a probe perhaps among them. On the polling thread."""
         for route in self.shut:
             route.outage.probe_again(time.monotonic())
 
@@ -200,13 +214,17 @@ class Fate:
         outputs.clear()
 
     def sweep(self) -> None:
-        """Finish what has all its outputs in Kafka. On the polling thread."""
+        """Finish what has all its outputs in Kafka (or, by its terms, safe). On the polling thread."""
+        self.failing.tick(time.monotonic())
         for _ in range(len(self._awaited)):
             it = self._awaited.popleft()
-            if are_open(it.outputs):
+            if are_open(it.outputs, it.route.handler.outputs):
                 self._awaited.append(it)
                 continue
-            if words := losses(it.outputs):
+            words = losses(it.outputs)
+            if it.route.once is not None:
+                it.route.once.settle(it.record, handled=not words)
+            if words:
                 error = HandlerError(words)
                 self.give_up(it.chunk, it.record, it.route, None, error, 1, 0)
                 continue

@@ -6,7 +6,7 @@ import functools
 import inspect
 from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Any, Final, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Final, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -34,6 +34,10 @@ class Handler(msgspec.Struct, frozen=True, eq=False, kw_only=True):
     policy: RetryPolicy
     timeout: float
     """Seconds."""
+    dedup: float | None = None
+    """Seconds for which it is not called with an event again that it has handled; None: always."""
+    outputs: Literal["delivered", "stored"] = "delivered"
+    """What must have become of events that it publishes before its own counts as handled."""
     most: int = 1
     """The most events of a batch."""
 
@@ -106,7 +110,14 @@ def event_type_of(given: str | type, handler: Handler) -> str:
 
 
 def handler_of(
-    fn: Callable[..., Any], *, policy: RetryPolicy, timeout: float, is_batch: bool = False, most: int = 1
+    fn: Callable[..., Any],
+    *,
+    policy: RetryPolicy,
+    timeout: float,
+    dedup: float | None = None,
+    outputs: Literal["delivered", "stored"] = "delivered",
+    is_batch: bool = False,
+    most: int = 1,
 ) -> Handler:
     """The handler that a function is, by the annotation of its one parameter. Raises ConfigError."""
     name = _called(fn)
@@ -131,6 +142,8 @@ def handler_of(
         is_batch=is_batch,
         policy=policy,
         timeout=timeout,
+        dedup=dedup,
+        outputs=outputs,
         most=most,
     )
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from tidings.consuming.dedup import Once
 from tidings.consuming.handlers import Handler, Handlers
 from tidings.consuming.message import Message, Record
 from tidings.consuming.outage import Outage
@@ -26,7 +27,7 @@ Call = tuple["Route", Any, str | None]
 class Route:
     """A handler at work. ``successes`` only has to change; it is counted without a lock."""
 
-    __slots__ = ("as_class", "fn", "handler", "is_shut", "outage", "read_data", "successes")
+    __slots__ = ("as_class", "fn", "handler", "is_shut", "once", "outage", "read_data", "successes")
 
     def __init__(self, handler: Handler) -> None:
         self.handler = handler
@@ -40,6 +41,16 @@ class Route:
         self.is_shut = False
         """What is behind it is away: only a probe may call it."""
         self.outage = Outage()
+        self.once: Once | None = None
+        """What it has handled, where that matters."""
+
+    def remember(self, once: Once) -> None:
+        """From now on leave out what it has handled."""
+        handler, self.once = self.handler, once
+        self.handler = msgspec.structs.replace(handler, wants_message=True)
+        self.fn = once.around(
+            self.fn, messages=handler.wants_message, batch=handler.is_batch, is_async=handler.is_async
+        )
 
 
 class Shut(Exception):

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 from tidings.consuming.handlers import Handlers, handler_of
-from tidings.consuming.retries import RetryPolicy
-from tidings.consuming.verdicts import MOST_AFTER
+from tidings.consuming.terms import Terms, checked_terms
 from tidings.errors import ConfigError, InvalidTopic
 from tidings.events.declare import Registry, declaration_of
 from tidings.events.routing import Router
@@ -29,15 +28,7 @@ class Registering:
         self._handlers = Handlers()
         self._router = Router(settings.topic, settings.topic_map, settings.topics)
 
-    def on(
-        self,
-        event: str | type,
-        *,
-        retries: int | None = None,
-        backoff: float | None = None,
-        retry_on: type[Exception] | tuple[type[Exception], ...] = Exception,
-        timeout: float | None = None,
-    ) -> Callable[[F], F]:
+    def on(self, event: str | type, **terms: Unpack[Terms]) -> Callable[[F], F]:
         """Have the decorated function, plain or async, called with each event of this type.
 
         ``event`` is an event type or an @event class. What the function gets is what its one parameter is
@@ -45,33 +36,23 @@ class Registering:
         ``Message[OrderPlaced]`` (all that is known of the event). Events of one key come one after another,
         other keys meanwhile.
 
-        When it raises, it is called again ``retries`` times (default RETRY_MAX) after random pauses up to
-        ``backoff`` seconds (default RETRY_BACKOFF), doubled each time up to RETRY_BACKOFF_MAX (and 300);
-        then, or at once for what is not in ``retry_on``, the event becomes a letter. ``Reject``, ``Retry``
-        and ``Stop`` say otherwise. ``timeout`` in seconds: HANDLER_TIMEOUT. Delivery is at least once: an
-        event may come again after a crash or a rebalance, with the same event_id.
+        ``terms`` say what happens when it raises or takes too long, and more: see ``Terms``. Delivery is at
+        least once: an event may come again after a crash or a rebalance, with the same event_id.
 
         Raises ConfigError, naming the function: no parameter or several without defaults, one that is not
         annotated, a type that has a handler already, a consumer that has started.
         """
-        policy = self._policy(retries, backoff, retry_on)
+        made = checked_terms(self._settings, **terms)
 
         def register(fn: F) -> F:
-            handler = handler_of(fn, policy=policy, timeout=self._timeout(timeout))
+            handler = handler_of(fn, **made)
             self._handlers.add_type(event, handler)
             return fn
 
         return register
 
     def on_batch(
-        self,
-        event: str | type,
-        *,
-        most: int = _MOST_IN_A_BATCH,
-        retries: int | None = None,
-        backoff: float | None = None,
-        retry_on: type[Exception] | tuple[type[Exception], ...] = Exception,
-        timeout: float | None = None,
+        self, event: str | type, *, most: int = _MOST_IN_A_BATCH, **terms: Unpack[Terms]
     ) -> Callable[[F], F]:
         """``on`` for lists: the parameter is annotated ``list[OrderPlaced]``, ``list[Message[OrderPlaced]]``.
 
@@ -82,58 +63,28 @@ class Registering:
         """
         if not 1 <= most <= _MOST_IN_A_BATCH:
             raise ConfigError(f"on_batch(most={most}): it is from 1 to {_MOST_IN_A_BATCH}.")
-        policy = self._policy(retries, backoff, retry_on)
+        made = checked_terms(self._settings, **terms)
 
         def register(fn: F) -> F:
-            handler = handler_of(fn, policy=policy, timeout=self._timeout(timeout), is_batch=True, most=most)
+            handler = handler_of(fn, **made, is_batch=True, most=most)
             self._handlers.add_type(event, handler)
             return fn
 
         return register
 
-    def subscribe(
-        self,
-        topic: str,
-        handler: F,
-        *,
-        retries: int | None = None,
-        backoff: float | None = None,
-        retry_on: type[Exception] | tuple[type[Exception], ...] = Exception,
-        timeout: float | None = None,
-    ) -> F:
+    def subscribe(self, topic: str, handler: F, **terms: Unpack[Terms]) -> F:
         """Have ``handler`` called with everything of ``topic`` that no ``on`` handler is for.
 
         Plain JSON without an event type comes here alone, and tombstones, with None for the data, where the
         annotation asks for no class. ``topic`` may be a logical name of TOPICS. Otherwise as ``on``.
         """
-        policy = self._policy(retries, backoff, retry_on)
+        made = checked_terms(self._settings, **terms)
         try:
             resolved = self._router.resolve(topic)
         except InvalidTopic as error:
             raise ConfigError(f"subscribe(): {error.args[0]}") from None
-        self._handlers.add_topic(resolved, handler_of(handler, policy=policy, timeout=self._timeout(timeout)))
+        self._handlers.add_topic(resolved, handler_of(handler, **made))
         return handler
-
-    def _policy(
-        self,
-        retries: int | None,
-        backoff: float | None,
-        on: type[Exception] | tuple[type[Exception], ...],
-    ) -> RetryPolicy:
-        settings = self._settings
-        longest = min(settings.retry_backoff_max, MOST_AFTER)
-        first = min(settings.retry_backoff, longest) if backoff is None else backoff
-        return RetryPolicy(
-            repeats=settings.retry_max if retries is None else retries,
-            backoff=first,
-            backoff_max=max(first, longest),
-            on=on if isinstance(on, tuple) else (on,),
-        )
-
-    def _timeout(self, given: float | None) -> float:
-        if given is not None and not 0 < given < float("inf"):
-            raise ConfigError(f"timeout={given}: it is a number of seconds above 0.")
-        return self._settings.handler_timeout if given is None else given
 
     def _topics(self, given: str | Iterable[str] | None) -> list[str]:
         """The topics to read: those given, those subscribed to; with none given also those where events of

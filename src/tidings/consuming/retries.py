@@ -30,7 +30,13 @@ class Hold(msgspec.Struct, frozen=True):
     """What is behind the handler is away: it waits until that is back."""
 
 
-Decision = Again | GiveUp | Halt | Hold
+class Wait(msgspec.Struct, frozen=True):
+    """It was not tried: look again after so many seconds."""
+
+    after: float
+
+
+Decision = Again | GiveUp | Halt | Hold | Wait
 
 
 class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):

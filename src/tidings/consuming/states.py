@@ -30,9 +30,11 @@ class ConsumerCounts(msgspec.Struct, frozen=True, kw_only=True):
     """What became of records. ``handled``: a handler returned. ``failed``: attempts that raised; ``retried``:
     those that were followed by another. ``dead_lettered``: letters that Kafka has; ``undecodable`` of them
     had no event in them. ``skipped``: no handler is for them. ``expired_unread``: retention removed them
-    before they were read."""
+    before they were read. ``duplicates``: events left out because of ``dedup``; their calls count as handled
+    too."""
 
     handled: int = 0
+    duplicates: int = 0
     failed: int = 0
     retried: int = 0
     dead_lettered: int = 0

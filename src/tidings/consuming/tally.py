@@ -8,6 +8,7 @@ class Tally:
 
     __slots__ = (
         "dead_lettered",
+        "duplicates",
         "expired_unread",
         "failed",
         "handled",
@@ -21,6 +22,7 @@ class Tally:
         self.failed = 0
         self.retried = 0
         self.dead_lettered = 0
+        self.duplicates = 0
         self.skipped = 0
         self.undecodable = 0
         self.expired_unread = 0

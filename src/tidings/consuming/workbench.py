@@ -7,12 +7,13 @@ from collections import deque
 from typing import Any
 
 from tidings.consuming.course import Course, Step
+from tidings.consuming.dedup import Elsewhere
 from tidings.consuming.fate import Fate
 from tidings.consuming.holdings import Holdings
 from tidings.consuming.lanes import Lanes
 from tidings.consuming.places import Chunk, Lane
 from tidings.consuming.reading import Reading, Route, Shut
-from tidings.consuming.retries import Again, Decision, GiveUp, Hold
+from tidings.consuming.retries import Again, Decision, GiveUp, Hold, Wait
 
 
 class Workbench(ABC):
@@ -75,7 +76,7 @@ class Workbench(ABC):
         """A call failed: True if its worker goes on with what is next, and False if the lane waits.
 
         A batch is taken one by one then, but for a probe: what is behind the handler is still away."""
-        if not isinstance(error, Shut) and not lane.is_probe and course.split(step):
+        if not isinstance(error, Shut | Elsewhere) and not lane.is_probe and course.split(step):
             self._fate.batch_failed(step, error)
             return True
         lane.queue[0] = (lane.queue[0][0], step.records[0])
@@ -98,9 +99,11 @@ class Workbench(ABC):
                 lane.attempt += 1
                 self._tally.retried += 1
                 self._lanes.park(lane, decision.after)
+            elif isinstance(decision, Wait):
+                self._lanes.park(lane, decision.after)
             else:
                 self._lanes.park(lane, float("inf"))
-        if isinstance(decision, Again):
+        if isinstance(decision, Again | Wait):
             self._due_in(decision.after)
 
     def probe(self, route: Route) -> None:

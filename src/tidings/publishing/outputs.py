@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextvars import ContextVar
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from tidings.states import State
 
@@ -24,8 +24,10 @@ def collect_outputs() -> list[Delivery]:
     return outputs
 
 
-def are_open(outputs: Iterable[Delivery]) -> bool:
-    """True while one of these is not in Kafka and may yet come there."""
+def are_open(outputs: Iterable[Delivery], until: Literal["delivered", "stored"] = "delivered") -> bool:
+    """True while one of these may yet come to Kafka and is not there; or, until ``stored``, is not safe."""
+    if until == "stored":
+        return any(output.state is State.ACCEPTED and not output.on_disk for output in outputs)
     return any(output.state is State.ACCEPTED or _is_stored(output) for output in outputs)
 
 

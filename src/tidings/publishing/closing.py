@@ -119,6 +119,7 @@ class Closer:
         engine.troubles.flush()
         engine.signals.send(Closed(self._terms(time.monotonic() - started)))
         engine.waking.stop(_JOIN)
+        engine.waking.complaints.flush()
 
     def _deliver(self, end: float) -> None:
         """Serve reports until nothing is on its way, and nothing of the store could be."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from tidings.errors import (
+    DeliveryError,
     PublisherClosed,
     PublisherFailed,
     PublishError,
@@ -66,8 +67,8 @@ class Engine:
         from tidings.publishing.keeper import Keeper  # noqa: PLC0415
 
         self.ledger = Ledger()
-        self.logger = voice = Voice(logger)
-        self.waking = Waking(self._nudge, logger)
+        self.logger = voice = Voice(logger, component="kafka", brokers=",".join(settings.brokers))
+        self.waking = Waking(self._nudge, voice)
         self.signals = self.waking.signals
         self.silence = Silence()
         self.losses = Storm(voice, logging.CRITICAL, "event lost")
@@ -260,7 +261,13 @@ class Engine:
         why = entry._failure
         if isinstance(why, Undelivered) and entry.headers is not None:
             name = entry.event_id if entry.event_id.isprintable() else repr(entry.event_id)
-            self.losses.record(f"event_id={name} topic={entry.topic} reason={why.kafka_error} ({why.reason})")
+            self.losses.record(
+                f"event_id={name} topic={entry.topic} reason={why.kafka_error} ({why.reason})",
+                event_id=name,
+                topic=entry.topic,
+                error=why.kafka_error,
+                code=DeliveryError.code,
+            )
             entry.value = entry.headers = None
         self.waking.wake(entry)
 
@@ -300,15 +307,16 @@ class Engine:
         self.losses.tick(now)
         self.refusals.tick(now)
         self.troubles.tick(now)
+        self.waking.complaints.tick(now)
 
     def breaker_changed(self, topic: str, cause: str) -> None:
         """A topic's circuit breaker opened, or closed again."""
         self.signals.send(BreakerChanged(topic, cause))
         if cause:
             kept = "they wait in the store" if self.stores else "they wait in memory"
-            self.troubles.record(f"topic={topic} takes no events: {cause}; {kept}")
+            self.troubles.record(f"topic={topic} takes no events: {cause}; {kept}", topic=topic, error=cause)
         else:
-            self.troubles.record(f"topic={topic} takes events again")
+            self.troubles.record(f"topic={topic} takes events again", topic=topic)
 
     def rebuild(self, cause: str) -> None:
         """The client is beyond repair: make a new one, once the old one has told all it knows."""

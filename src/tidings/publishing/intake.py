@@ -233,7 +233,10 @@ class Intake:
         )
         if self._settings.on_reject == "raise":
             raise error
-        self._engine.refusals.record(f"event_id={_shown(event_id)} topic={_shown(topic)}: {error}")
+        name, where = _shown(event_id), _shown(topic)
+        self._engine.refusals.record(
+            f"event_id={name} topic={where}: {error}", event_id=name, topic=where, code=error.code
+        )
         return self._rejected_delivery(error, topic, event_id)
 
     def _rejected_delivery(self, error: PublishError, topic: str | None, event_id: str | None) -> Delivery:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from tidings.publishing.storms import Storm
 from tidings.publishing.threads import NativeThread, native_queue, native_rlock
+from tidings.publishing.voice import Voice
 
 if TYPE_CHECKING:
     from queue import SimpleQueue
@@ -27,9 +28,9 @@ class Callback:
 class Notifier:
     """The thread and its queue. It starts with the first call, also with the first one after ``stop``."""
 
-    def __init__(self, logger: logging.Logger) -> None:
+    def __init__(self, voice: Voice) -> None:
         self._calls: SimpleQueue[Callback | None] = native_queue()
-        self._logger = logger
+        self.complaints = Storm(voice, logging.ERROR, "a callback raised")
         self._lock = native_rlock()
         self._thread: NativeThread | None = None
 
@@ -69,7 +70,7 @@ class Notifier:
             try:
                 self._thread.start()
             except RuntimeError as error:
-                self._logger.error(f"callbacks cannot be called: {error}")
+                self.complaints.record(f"no thread to call callbacks on: {error}")
 
     def _run(self) -> None:
         while (callback := self._calls.get()) is not None:
@@ -84,6 +85,5 @@ class Notifier:
     def _call(self, callback: Callback) -> None:
         try:
             callback.fn(callback.of)
-        except BaseException:  # a callback's SystemExit must not silence the others
-            with contextlib.suppress(Exception):
-                self._logger.exception(f"a callback raised, which was told of {callback.of!r:.300}")
+        except BaseException as error:  # a callback's SystemExit must not silence the others
+            self.complaints.record(f"it was told of {callback.of!r:.300}", raised=error)

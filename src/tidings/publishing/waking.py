@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 import weakref
 from collections import deque
 from collections.abc import Callable, Generator
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tidings.publishing.listening import Listening
 from tidings.publishing.notifying import Callback, Notifier
 from tidings.publishing.threads import acquire, native_lock, native_rlock
+from tidings.publishing.voice import Voice
 
 if TYPE_CHECKING:
     import asyncio
@@ -26,13 +26,14 @@ class Waking:
     is called, and then they all are called again.
     """
 
-    def __init__(self, nudge: Callable[[], None], logger: logging.Logger) -> None:
+    def __init__(self, nudge: Callable[[], None], voice: Voice) -> None:
         self._nudge = nudge
         self._lock = native_rlock()
         self._loops: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _LoopWaker] = (
             weakref.WeakKeyDictionary()
         )
-        self._notifier = Notifier(logger)
+        self._notifier = Notifier(voice)
+        self.complaints = self._notifier.complaints
         self.signals = Listening(self._notifier)
         self.inherited = False
 

@@ -24,15 +24,18 @@ class Ear:
         self._connection: Any = None
 
     def wait(self, bell: Bell, timeout: float) -> bool:
-        """Wait for a notification or the bell, up to ``timeout`` seconds; True when either came.
+        """Wait for a notification or the bell, up to ``timeout`` seconds; True when either came,
+        and when it has only begun to listen.
 
         Raises what the driver raises; the next call connects again.
         """
         end = time.monotonic() + timeout
         try:
-            connection = self._connected()
+            if self._connection is None:
+                self._connect()
+                return True  # what was committed before this was not told
             while (left := end - time.monotonic()) > 0:
-                if any(connection.notifies(timeout=min(_SLICE, left), stop_after=1)) or bell.wait(0):
+                if any(self._connection.notifies(timeout=min(_SLICE, left), stop_after=1)) or bell.wait(0):
                     return True
         except BaseException:
             self.close()
@@ -45,9 +48,7 @@ class Ear:
             self._connection.close()
             self._connection = None
 
-    def _connected(self) -> Any:
-        if self._connection is None:
-            self._connection = self._database.listener()
-            self._connection.autocommit = True
-            self._connection.execute(f'LISTEN "{self._channel}"')
-        return self._connection
+    def _connect(self) -> None:
+        self._connection = self._database.listener()
+        self._connection.autocommit = True
+        self._connection.execute(f'LISTEN "{self._channel}"')

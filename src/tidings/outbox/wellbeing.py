@@ -13,7 +13,7 @@ def health_of(
     stats: RelayStats, work: Work, ask_kafka: Callable[[], Health] | None, late_after: float
 ) -> Health:
     """The worst that is wrong; ``ask_kafka`` is None where publishing is disabled."""
-    if found := _ended(stats, work):
+    if (found := _ended(stats, work)) is not None:
         return found
     if work.trouble:
         return _unhealthy("database", f"The outbox cannot be worked on: {work.trouble}")

@@ -30,6 +30,8 @@ _FIRST_RETRY = 1.0
 _LONGEST_RETRY = 300.0
 _NO_ROOM_PAUSE = 0.5
 _CONTENTION = 0.02
+_GLANCE = 0.25
+"""Seconds between two looks at what is under way, at most."""
 _LOOK = 10.0
 """Seconds between two looks at how much waits."""
 _PURGED_AT_ONCE = 1000
@@ -208,13 +210,20 @@ class Work:
             self.counts["purged"] += purged
 
     def _rest(self) -> None:
-        if (delivery := self._flight.first_open()) is not None:
-            with suppress(TimeoutError, DeliveryError, PublishError):  # settle() looks what it is
-                delivery.wait(self._terms.poll)
+        if self._flight:
+            self._watch(min(self._terms.poll, _GLANCE))
         elif self._listen is not None and self._end is None:
             self._listen(self._bell, self._terms.poll)
         else:
             self._bell.wait(self._terms.poll)
+
+    def _watch(self, most: float) -> None:
+        """Wait for the first delivery that has not settled; leases have to be renewed all the same."""
+        if (delivery := self._flight.first_open()) is not None:
+            with suppress(TimeoutError, DeliveryError, PublishError):  # settle() looks what it is
+                delivery.wait(most)
+        elif not self._flight.judge():  # all are in the publisher's store
+            self._bell.wait(most)
 
     def _is_over(self) -> bool:
         return self._end is not None and (not self._flight or time.monotonic() >= self._end)

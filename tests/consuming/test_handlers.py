@@ -211,3 +211,27 @@ def test_settings_give_the_defaults_of_a_handler() -> None:
     consumer.on("another.type", retries=0, backoff=0.5, retry_on=OSError, timeout=1)(lambda_for_plain)
     policy = registered(consumer, "another.type").policy
     assert (policy.repeats, policy.backoff, policy.on) == (0, 0.5, (OSError,))
+
+
+@pytest.mark.parametrize(
+    ("dlq_topic", "topics"),
+    [
+        ("dead-letters", "dead-letters"),
+        ("dead-letters", "^.*"),
+        ("dlq.{topic}", "dlq.orders"),
+        ("x.{topic}", "^x"),
+    ],
+)
+def test_its_own_letters_are_no_source_of_a_consumer(dlq_topic: str, topics: str) -> None:
+    with pytest.raises(ConfigError, match="dead-letter topic"):
+        Consumer(brokers="in-memory.invalid:9092", group_id="g", topics=topics, dlq_topic=dlq_topic)
+
+
+def test_letters_may_be_consumed_where_their_own_letters_go_elsewhere() -> None:
+    where: dict[str, Any] = {
+        "brokers": "in-memory.invalid:9092",
+        "group_id": "g",
+        "dlq_topic": "letters-of-letters",
+    }
+    for topics in ("dead-letters", "^dead.*", "^orders-"):
+        assert Consumer(topics=topics, **where)

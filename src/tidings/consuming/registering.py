@@ -11,6 +11,7 @@ from tidings.consuming.terms import Terms, checked_terms
 from tidings.errors import ConfigError, InvalidTopic
 from tidings.events.declare import Registry, declaration_of
 from tidings.events.routing import Router
+from tidings.letters.naming import dlq_topic
 
 if TYPE_CHECKING:
     from tidings.settings import Settings
@@ -93,7 +94,21 @@ class Registering:
         found = [self._topic(name) for name in names] + list(self._handlers.by_topic)
         if not names:
             found += [self._home(event_type) for event_type in self._handlers.by_type]
+        for topic in found:
+            if self._holds_letters(topic):
+                raise ConfigError(
+                    f"topics: {topic!r} includes this consumer's own dead-letter topic "
+                    f"({self._settings.dlq_topic}): a letter that fails would become a letter, for ever. "
+                    "Narrow the topics, or give a consumer of letters another dlq_topic=."
+                )
         return list(dict.fromkeys(found))
+
+    def _holds_letters(self, topic: str) -> bool:
+        """Whether this topic, or what this regular expression finds, is where its letters go."""
+        template = self._settings.dlq_topic
+        if topic.startswith("^"):
+            return re.match(topic, dlq_topic(template, "events")) is not None
+        return re.fullmatch(re.escape(template).replace(r"\{topic\}", ".+"), topic) is not None
 
     def _topic(self, name: str) -> str:
         if isinstance(name, str) and name.startswith("^"):

@@ -125,13 +125,11 @@ def test_a_given_publisher_stays_open(broker: EmbeddedBroker, topic: str) -> Non
         publisher.publish(OrderPlaced("o", 8), topic=topic).wait(LONG)
 
 
-@pytest.mark.parametrize("loop", [False, True])
 def test_a_consumer_that_failed_for_good_lives_again_and_the_other_goes_on(
     make: Callable[..., Manager],
     broker: EmbeddedBroker,
     fragile: EmbeddedBroker,
     topic: str,
-    loop: bool,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     manager = make()
@@ -139,14 +137,10 @@ def test_a_consumer_that_failed_for_good_lives_again_and_the_other_goes_on(
     seen, loops = counting(manager.consumer(topic, "strong")), set[object]()
     taken: list[int] = []
 
-    async def handle_async(order: OrderPlaced) -> None:
+    @weak.on(OrderPlaced)
+    async def handle(order: OrderPlaced) -> None:
         loops.add(asyncio.get_running_loop())
         taken.append(order.total)
-
-    def handle(order: OrderPlaced) -> None:
-        taken.append(order.total)
-
-    weak.on(OrderPlaced)(handle_async if loop else handle)
 
     def story() -> None:
         publish(fragile, topic, 1)
@@ -167,23 +161,21 @@ def test_a_consumer_that_failed_for_good_lives_again_and_the_other_goes_on(
         health = manager.health()
         assert (health.status, health.cause) == (HealthStatus.DEGRADED, "restarted")
 
-    async def in_a_loop() -> None:
+    async def main() -> None:
         async with manager:
             await asyncio.to_thread(story)
         assert loops == {asyncio.get_running_loop()}
 
-    if loop:
-        asyncio.run(in_a_loop())
-    else:
-        with manager:
-            story()
+    asyncio.run(main())
     assert manager.close().consumers["weak"].handled == len(taken)
     assert "Consumer 'weak' failed, and is started again in" in caplog.text
 
 
 def test_a_factory_makes_the_consumer_of_each_life(
-    make: Callable[..., Manager], fragile: EmbeddedBroker, topic: str
+    make: Callable[..., Manager], fragile: EmbeddedBroker, topic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("tidings.consuming.restarts.SHORTEST", 0.1)
+    monkeypatch.setattr("tidings.consuming.restarts.LONGEST", 0.1)
     seen: list[int] = []
     made: list[Consumer] = []
 

@@ -39,8 +39,7 @@ def topic(broker: EmbeddedBroker) -> str:
     return name
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("form", ["run", "arun"])
+@pytest.mark.parametrize(("number", "form"), [(signal.SIGTERM, "run"), (signal.SIGINT, "arun")])
 def test_a_signal_lets_all_finish_and_the_publisher_deliver(
     broker: EmbeddedBroker, topic: str, number: signal.Signals, form: str, tmp_path: Path
 ) -> None:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from typing import Any
+
+import pytest
 
 from support.consuming import FakeClient, Life, orders
 from support.events import OrderPlaced
 from support.processes import wait_until
 from support.scripts import run_script
-from tidings import Message
+from tidings import ConfigError, Consumer, Message
+from tidings.consuming import overdue
 
 _LONG = 60.0
 
@@ -120,3 +124,41 @@ def test_a_handler_that_hangs_for_long_ends_the_process() -> None:
         "threading.Event().wait(60)\n",
         code=70,
     )
+
+
+def test_an_async_handler_that_blocks_the_loop_is_told_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(overdue, "_BLOCKED", 0.05)
+    life = Life(FakeClient(orders(4, keys=1)), handler_timeout=0.1)
+
+    @life.on(OrderPlaced)
+    async def block(order: OrderPlaced) -> None:
+        time.sleep(0.3)  # noqa: ASYNC251 - what must not be done
+        await asyncio.sleep(0.02)
+
+    life.run_to_the_end()
+    assert caplog.text.count("The event loop was blocked") == 1
+
+
+def test_a_sync_handler_beside_async_ones_blocks_no_loop(caplog: pytest.LogCaptureFixture) -> None:
+    life = Life(FakeClient(orders(1)))
+    threads: list[threading.Thread] = []
+
+    @life.on("order.noted")
+    async def note(data: dict[str, str]) -> None: ...
+
+    @life.on(OrderPlaced)
+    def block(order: OrderPlaced) -> None:
+        with pytest.raises(RuntimeError, match="no running event loop"):
+            asyncio.get_running_loop()
+        threads.append(threading.current_thread())
+
+    life.run_to_the_end()
+    assert len(threads) == 1
+    assert not life.writer.letters
+
+
+def test_an_unknown_group_protocol_is_refused() -> None:
+    with pytest.raises(ConfigError, match="'classic' or 'consumer'"):
+        Consumer(brokers="in-memory.invalid:9092", group_id="g", topics="t", group_protocol="raft")

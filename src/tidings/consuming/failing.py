@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import Any
 
 from tidings.consuming.handlers import Handler
@@ -23,7 +24,9 @@ class Failing:
         with self._lock:
             storm = self._storms.get(handler.name)
             if storm is None:
-                storm = self._storms[handler.name] = Storm(self._logger, logging.WARNING, handler.name)
+                storm = Storm(self._logger, logging.WARNING, handler.name)
+                storm.tick(time.monotonic())  # its ten seconds begin now
+                self._storms[handler.name] = storm
         storm.record(line, **fields)
 
     def tick(self, now: float) -> None:

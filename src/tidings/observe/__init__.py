@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tidings.observe.health import HealthRegistry
+    from tidings.observe.logs import CorrelationFilter, JsonFormatter
     from tidings.observe.otel import otel_metrics
     from tidings.observe.prometheus import prometheus_metrics, scrape
     from tidings.observe.report import CheckReport, HealthReport
 
 _HOMES = {
     "CheckReport": "report",
+    "CorrelationFilter": "logs",
     "HealthRegistry": "health",
     "HealthReport": "report",
+    "JsonFormatter": "logs",
     "otel_metrics": "otel",
     "prometheus_metrics": "prometheus",
     "scrape": "prometheus",
@@ -25,8 +28,10 @@ _HOMES = {
 
 __all__ = [
     "CheckReport",
+    "CorrelationFilter",
     "HealthRegistry",
     "HealthReport",
+    "JsonFormatter",
     "otel_metrics",
     "prometheus_metrics",
     "scrape",

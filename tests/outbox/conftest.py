@@ -21,8 +21,8 @@ def _no_kafka_variables(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def postgres_dsn() -> Iterator[str]:
-    with postgres() as dsn:
-        yield dsn
+    with postgres() as server:
+        yield server.dsn
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -76,7 +76,7 @@ def test_a_service_adds_and_the_command_relays(
     with engine.connect() as connection:
         assert wait_until(lambda: connection.execute(outbox.table.select()).first() is None, LONG)
     relay.send_signal(signal.SIGTERM)
-    assert said(relay) == "5 delivered, 0 dead-lettered, 0 left under way\n"
+    assert said(relay) == "5 delivered, 0 dead-lettered, 0 left over\n"
     seen = seen_in(broker.bootstrap_servers, topic, 5)
     assert {it.event_id for it in seen} == set(json.loads(ids))
     assert first_publications(seen) == {"k": [1, 2, 3, 4], "other": [1]}

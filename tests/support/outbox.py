@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from sqlalchemy import Engine, create_engine, event, select
+from sqlalchemy import Column, Engine, Integer, MetaData, String, Table, create_engine, event, select, update
 from sqlalchemy.orm import Session
 
 from support.events import OrderPlaced, registry
@@ -26,7 +26,8 @@ class Desk:
     """An application's side: its engine, its outbox, and what stands in the table."""
 
     def __init__(self, dsn: str, table: str | None = None, **options: Any) -> None:
-        self.engine: Engine = create_engine(dsn)
+        patience = {"timeout": 60} if dsn.startswith("sqlite") else {}
+        self.engine: Engine = create_engine(dsn, connect_args=patience)
         if self.engine.dialect.name == "sqlite":
             event.listen(self.engine, "connect", _hasty)
         self.table = table or f"outbox_{uuid.uuid4().hex[:12]}"
@@ -34,12 +35,33 @@ class Desk:
         self.publisher = Publisher(brokers="localhost:1", registry=registry, enabled=False)
         self.outbox = Outbox(self.publisher, table=self.table, **options)
         self.outbox.create(self.engine)
+        self._counters = Table(
+            f"{self.table}_counters",
+            MetaData(),
+            Column("key", String(20), primary_key=True),
+            Column("n", Integer),
+        )
         self.rows = Rows(EngineDatabase(self.engine), self.table)
 
     def add(self, key: str, *totals: int, **options: Any) -> list[str]:
         """Commit these events of a key, in one transaction; their ids."""
         with Session(self.engine) as session, session.begin():
             return [self.outbox.add(session, OrderPlaced(key, total), **options) for total in totals]
+
+    def start_counting(self, keys: Iterable[str]) -> None:
+        """Have a row for each key, which counts its events."""
+        self._counters.create(self.engine)
+        with self.engine.begin() as connection:
+            connection.execute(self._counters.insert(), [{"key": key, "n": 0} for key in keys])
+
+    def add_next(self, key: str, **options: Any) -> str:
+        """Commit the next event of a key, as its row counts them; other writers wait for that row."""
+        counters = self._counters
+        count = (
+            update(counters).where(counters.c.key == key).values(n=counters.c.n + 1).returning(counters.c.n)
+        )
+        with Session(self.engine) as session, session.begin():
+            return self.outbox.add(session, OrderPlaced(key, session.execute(count).scalar_one()), **options)
 
     def column(self, name: str, order: str = "id") -> list[Any]:
         """What stands in a column, from the first row on."""

@@ -24,10 +24,10 @@ class Command(BaseCommand):  # type: ignore[misc]
         parser.add_argument("--using", default=DEFAULT_DB_ALIAS, help="the database (default: %(default)s)")
         parser.add_argument("--batch", type=int, default=500, help="rows taken at a time")
         parser.add_argument("--lease", type=float, default=30.0, help="seconds; dead relays are waited for")
-        parser.add_argument("--poll", type=float, default=0.25, help="seconds between two looks when idle")
-        parser.add_argument("--keep-sent", type=float, default=0.0, help="seconds that sent rows are kept")
+        parser.add_argument("--poll", type=float, default=0.25, help="seconds between looks")
+        parser.add_argument("--keep-sent", type=float, default=0.0, help="seconds to keep rows")
         parser.add_argument("--listen", action="store_true", help="wake up at NOTIFY (Postgres)")
-        parser.add_argument("--until-empty", action="store_true", help="end once there is nothing to publish")
+        parser.add_argument("--until-empty", action="store_true", help="end with nothing to do")
 
     def handle(self, *_: Any, **options: Any) -> None:
         """Run a relay on the main thread."""
@@ -38,5 +38,5 @@ class Command(BaseCommand):  # type: ignore[misc]
             raise CommandError(str(error)) from None
         report = relay.run(until_empty=options["until_empty"])
         self.stdout.write(
-            f"{report.delivered} delivered, {report.dead_lettered} dead-lettered, {report.left} left under way"
+            f"{report.delivered} delivered, {report.dead_lettered} dead-lettered, {report.left} left over"
         )

@@ -48,7 +48,18 @@ class Handlers:
     def __init__(self) -> None:
         self.by_type: dict[str, Handler] = {}
         self.by_topic: dict[str, Handler] = {}
+        self._around: Callable[[Handler], Handler] | None = None
         self._is_closed = False
+
+    def put_around(self, around: Callable[[Handler], Handler]) -> None:
+        """Have ``around(handler)`` called in place of each handler. Raises ConfigError after the start."""
+        if self._is_closed:
+            raise ConfigError("This consumer has started. Say it before the start.")
+        self._around = around
+
+    def at_work(self, handler: Handler) -> Handler:
+        """The handler as it is called."""
+        return handler if self._around is None else self._around(handler)
 
     def close(self) -> None:
         """The consumer starts: nothing is added from now on. Raises ConfigError when there is no handler."""

@@ -76,7 +76,7 @@ class Reading:
         made: dict[int, Route] = {}
 
         def route(handler: Handler) -> Route:
-            return made.setdefault(id(handler), Route(handler))
+            return made.setdefault(id(handler), Route(handlers.at_work(handler)))
 
         self._by_type = {name: route(handler) for name, handler in handlers.by_type.items()}
         self._by_topic = {name: route(handler) for name, handler in handlers.by_topic.items()}

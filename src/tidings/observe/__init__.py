@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tidings.observe.otel import otel_metrics
     from tidings.observe.prometheus import prometheus_metrics, scrape
     from tidings.observe.report import CheckReport, HealthReport
+    from tidings.observe.tracing import otel_tracing
 
 _HOMES = {
     "CheckReport": "report",
@@ -22,6 +23,7 @@ _HOMES = {
     "HealthReport": "report",
     "JsonFormatter": "logs",
     "otel_metrics": "otel",
+    "otel_tracing": "tracing",
     "prometheus_metrics": "prometheus",
     "scrape": "prometheus",
 }
@@ -33,6 +35,7 @@ __all__ = [
     "HealthReport",
     "JsonFormatter",
     "otel_metrics",
+    "otel_tracing",
     "prometheus_metrics",
     "scrape",
 ]

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from tidings.settings import Settings
 
 _MOST_PLANS = 10_000
+Accept = Callable[..., Delivery]
+"""``Engine.accept``, or what stands in its place."""
 
 
 class Intake:
@@ -56,6 +58,7 @@ class Intake:
         self._make_transport = self._transport_maker(transport)
         in_memory = transport is not None and "durability" not in settings.model_fields_set
         self._directory = None if in_memory or not settings.enabled else _store_directory(settings, logger)
+        self._around: Callable[[Accept], Accept] | None = None
         self._start_afresh()
 
     def before_fork(self) -> Callable[[], None]:
@@ -80,6 +83,15 @@ class Intake:
             self._engine = DiscardingEngine(self._settings, self._logger)
         self._closer = Closer(self._engine, self._settings.close_timeout)
         self._stamp = Stamper(self._engine.tick)
+        self._instrument(self._around)
+
+    def _instrument(self, around: Callable[[Accept], Accept] | None) -> None:
+        """Have every event go through ``around(accept)``, in this process and its children; None: no more.
+
+        The hot path has no place for it, and is left alone: events go the general way meanwhile.
+        """
+        self._around = around
+        self._accept = self._engine.accept if around is None else around(self._engine.accept)
         self._forget_plans()
 
     def _forget_plans(self) -> None:
@@ -109,7 +121,7 @@ class Intake:
         if len(made) >= _MOST_PLANS:  # somebody makes up event types: remembering them all would be a leak
             made.clear()
         plan = made[cls, event_type] = self._plans.make(cls, event_type)
-        if event_type is None and isinstance(plan.frame, Frame):
+        if event_type is None and self._around is None and isinstance(plan.frame, Frame):
             hot[cls] = hot_path(
                 plan, plan.frame, self._engine, self._stamp, self._max_bytes, self._check_size, self._refused
             )
@@ -126,7 +138,7 @@ class Intake:
     ) -> Delivery:
         """The general way of publishing: every option, and what is None in the envelope filled in."""
         target, value, record_key, pairs, event_id = self._draft(envelope, topic, key, headers, timestamp)
-        return self._engine.accept(target, value, record_key, pairs, event_id, -1, 0, max_block)
+        return self._accept(target, value, record_key, pairs, event_id, -1, 0, max_block)
 
     def _draft(
         self,
@@ -179,7 +191,7 @@ class Intake:
             raise InvalidEvent("partition is not a number from 0 to 2147483647")
         when = 0 if timestamp is None else record_time(timestamp)
         at = -1 if partition is None else partition
-        return self._engine.accept(target, value, record_key, pairs, id_bytes, at, when, max_block)
+        return self._accept(target, value, record_key, pairs, id_bytes, at, when, max_block)
 
     def _replay(
         self,
@@ -197,7 +209,7 @@ class Intake:
         engine = self._engine
         engine.ledger.replay(1)
         try:
-            return engine.accept(target, value, key, headers, name, at)
+            return self._accept(target, value, key, headers, name, at)
         except PublishError:
             engine.ledger.replay(-1)
             raise

@@ -1,0 +1,240 @@
+"""Tracing (extra ``otel``): a span for each event that is sent and for each call of a handler, in one trace.
+
+Spans follow OpenTelemetry's messaging conventions. The context travels in the record headers ``traceparent``
+and ``tracestate`` (W3C), through the store too. Who does not ask for it pays nothing: publishers and
+consumers are changed when ``otel_tracing`` is called, and not before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, Final
+
+import msgspec
+from opentelemetry.context import Context
+from opentelemetry.trace import (
+    Link,
+    Span,
+    SpanKind,
+    StatusCode,
+    Tracer,
+    TracerProvider,
+    get_current_span,
+    get_tracer_provider,
+    set_span_in_context,
+    use_span,
+)
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from tidings.consuming.consumer import Consumer
+from tidings.consuming.fate import reason_of
+from tidings.consuming.handlers import Handler
+from tidings.consuming.manager import Manager
+from tidings.consuming.message import Message
+from tidings.errors import DeliveryError, TidingsError
+from tidings.events.headers import Pair, headers_size
+from tidings.publishing.entry import Delivery
+from tidings.publishing.intake import Accept
+from tidings.publishing.publisher import Publisher
+from tidings.states import State
+
+_W3C: Final = TraceContextTextMapPropagator()
+_NAMES: Final = frozenset(("traceparent", "tracestate"))
+_LONGEST_HEADER: Final = 4096
+_LONGEST_REASON: Final = 500
+Attributes = dict[str, str | int | bool]
+
+
+def otel_tracing(
+    *traced: Publisher | Consumer | Manager, tracer_provider: TracerProvider | None = None
+) -> None:
+    """Trace these publishers, consumers, and managers with all of theirs. ``tracer_provider`` defaults to the
+    global one.
+
+    ``send TOPIC`` (PRODUCER) begins at publish() and ends with the delivery: when Kafka has the event, when
+    it is stored, or when it failed. ``process TOPIC`` (CONSUMER) is a call of a handler: a child of the
+    event's ``send``, or with a list of events a span that links to each of theirs. No keys and no payloads:
+    an event is named by its id.
+
+    Publishers at any time, consumers before they start. What a Manager's consumers are made of by a
+    function, that function has to trace. Raises ConfigError for a consumer that has started.
+    """
+    provider = get_tracer_provider() if tracer_provider is None else tracer_provider
+    tracer = provider.get_tracer("tidings")
+    for one in traced:
+        for part in _parts(one):
+            if isinstance(part, Publisher):
+                part._instrument(_Sending(tracer, part).around)
+            else:
+                part._handlers.put_around(_Processing(tracer, part).around)
+
+
+def _parts(one: Publisher | Consumer | Manager) -> list[Publisher | Consumer]:
+    return [one.publisher, *one.consumers.values()] if isinstance(one, Manager) else [one]
+
+
+class _Sending:
+    """Spans of one publisher's events."""
+
+    def __init__(self, tracer: Tracer, publisher: Publisher) -> None:
+        self._tracer = tracer
+        self._client_id = publisher._settings.client_id
+        self._max_bytes = publisher._settings.max_event_bytes
+
+    def around(self, accept: Accept) -> Accept:
+        """``accept`` of an engine, traced."""
+
+        def traced(
+            topic: str,
+            value: bytes | None,
+            key: bytes | None,
+            headers: list[Pair],
+            event_id: bytes,
+            *options: Any,
+            **more: Any,
+        ) -> Delivery:
+            span = self._begin(topic, value, headers, event_id)
+            self._inject(span, value, key, headers)
+            try:
+                delivery = accept(topic, value, key, headers, event_id, *options, **more)
+            except BaseException as error:
+                _fail(span, error.code if isinstance(error, TidingsError) else type(error).__qualname__)
+                span.end()
+                raise
+            if span.is_recording():
+                delivery.add_done_callback(partial(_settled, span))
+            return delivery
+
+        return traced
+
+    def _begin(self, topic: str, value: bytes | None, headers: list[Pair], event_id: bytes) -> Span:
+        attributes = _about("send", topic, self._client_id)
+        attributes["messaging.message.id"] = event_id.decode(errors="replace")
+        if value is None:
+            attributes["messaging.kafka.message.tombstone"] = True
+        else:
+            attributes["messaging.message.body.size"] = len(value)
+        return self._tracer.start_span(
+            f"send {topic}", kind=SpanKind.PRODUCER, attributes=attributes, links=_links([headers])
+        )
+
+    def _inject(self, span: Span, value: bytes | None, key: bytes | None, headers: list[Pair]) -> None:
+        """Write the span's context, unless the event has one, of its first sending, or is too large then."""
+        if any(name in _NAMES for name, _ in headers):
+            return
+        carrier: dict[str, str] = {}
+        _W3C.inject(carrier, set_span_in_context(span, Context()))
+        new: list[Pair] = [(name, text.encode()) for name, text in carrier.items()]
+        if len(value or b"") + len(key or b"") + headers_size(headers) + headers_size(new) <= self._max_bytes:
+            headers += new
+
+
+def _settled(span: Span, delivery: Delivery) -> None:
+    """The delivery's word, on the notify thread."""
+    span.set_attribute("tidings.state", str(delivery.state))
+    if delivery.state is State.DELIVERED:
+        span.set_attribute("messaging.destination.partition.id", str(delivery.partition))
+        span.set_attribute("messaging.kafka.offset", delivery.offset)
+    elif (error := delivery.error) is not None:
+        _fail(span, error.kafka_error if isinstance(error, DeliveryError) else error.code)
+    span.end()
+
+
+class _Processing:
+    """Spans of one consumer's handlers."""
+
+    def __init__(self, tracer: Tracer, consumer: Consumer) -> None:
+        self._tracer = tracer
+        self._group = consumer.group_id
+        self._client_id = consumer._settings.client_id
+
+    def around(self, handler: Handler) -> Handler:
+        """The handler, traced. It is given Messages, for their headers, and passes on what was asked for."""
+        fn = handler.fn
+
+        def given(argument: Any) -> Any:
+            if handler.wants_message:
+                return argument
+            return [each.data for each in argument] if handler.is_batch else argument.data
+
+        def call(argument: Any) -> None:
+            with self._span(argument):
+                fn(given(argument))
+
+        async def call_async(argument: Any) -> None:
+            with self._span(argument):
+                await fn(given(argument))
+
+        traced = call_async if handler.is_async else call
+        return msgspec.structs.replace(handler, fn=traced, wants_message=True)
+
+    @contextmanager
+    def _span(self, argument: Message[Any] | Sequence[Message[Any]]) -> Iterator[None]:
+        span = self._of_one(argument) if isinstance(argument, Message) else self._of_many(argument)
+        with use_span(span, end_on_exit=True, record_exception=False, set_status_on_exception=False):
+            try:
+                yield
+            except BaseException as error:
+                _fail(span, type(error).__qualname__, reason_of(error, argument)[:_LONGEST_REASON])
+                raise
+
+    def _of_one(self, message: Message[Any]) -> Span:
+        attributes = self._about(message)
+        attributes["messaging.kafka.offset"] = message.offset
+        attributes["messaging.message.body.size"] = len(message.value or b"")
+        attributes["tidings.attempt"] = message.attempt
+        if message.event_id is not None:
+            attributes["messaging.message.id"] = message.event_id
+        if message.correlation_id is not None:
+            attributes["messaging.message.conversation_id"] = message.correlation_id
+        return self._begin(message.topic, attributes, _extracted(message.headers), [])
+
+    def _of_many(self, messages: Sequence[Message[Any]]) -> Span:
+        first = messages[0]
+        attributes = self._about(first)
+        attributes["messaging.batch.message_count"] = len(messages)
+        return self._begin(first.topic, attributes, Context(), _links([each.headers for each in messages]))
+
+    def _about(self, message: Message[Any]) -> Attributes:
+        attributes = _about("process", message.topic, self._client_id)
+        attributes["messaging.consumer.group.name"] = self._group
+        attributes["messaging.destination.partition.id"] = str(message.partition)
+        return attributes
+
+    def _begin(self, topic: str, attributes: Attributes, parent: Context, links: list[Link]) -> Span:
+        return self._tracer.start_span(
+            f"process {topic}", context=parent, kind=SpanKind.CONSUMER, attributes=attributes, links=links
+        )
+
+
+def _about(operation: str, topic: str, client_id: str) -> Attributes:
+    return {
+        "messaging.system": "kafka",
+        "messaging.operation.name": operation,
+        "messaging.operation.type": operation,
+        "messaging.destination.name": topic,
+        "messaging.client.id": client_id,
+    }
+
+
+def _fail(span: Span, error_type: str, reason: str | None = None) -> None:
+    span.set_attribute("error.type", error_type)
+    span.set_status(StatusCode.ERROR, reason or error_type)
+
+
+def _links(of: Sequence[list[Pair]]) -> list[Link]:
+    """Links to where these records come from, as their headers tell."""
+    contexts = [get_current_span(_extracted(headers)).get_span_context() for headers in of]
+    return [Link(context) for context in contexts if context.is_valid]
+
+
+def _extracted(headers: list[Pair]) -> Context:
+    """The context that a record carries; an empty one where it carries none, or nonsense."""
+    carrier = {
+        name: value.decode(errors="replace")
+        for name, value in headers
+        if name in _NAMES and value is not None and len(value) <= _LONGEST_HEADER
+    }
+    return _W3C.extract(carrier, Context())

@@ -264,6 +264,10 @@ async def _serve(broker: Any, counter: _Counter) -> float:
     return rate
 
 
+_JOINING = 8.0
+"""Seconds for a group to come together and fetch for the first time, on either side."""
+
+
 def latency(name: str, brokers: str) -> str:
     """Milliseconds from publish to the handler, at 200 events a second."""
     times: list[float] = []
@@ -290,8 +294,7 @@ def latency(name: str, brokers: str) -> str:
                 seen(data["sent"])
 
             with consumer:
-                while not consumer.stats().partitions:
-                    time.sleep(0.1)
+                time.sleep(_JOINING)
                 publish(publisher)
                 done.wait(60)
         else:
@@ -315,7 +318,7 @@ async def _faststream_latency(
         seen(envelope["data"]["sent"])
 
     await broker.start()
-    await asyncio.sleep(8)
+    await asyncio.sleep(_JOINING)
     await asyncio.to_thread(publish)
     await asyncio.to_thread(done.wait, 60)
     await broker.stop()

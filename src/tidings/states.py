@@ -25,7 +25,7 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     """What a delivery ended in.
 
     ``partition`` and ``offset`` are -1 and ``timestamp`` (milliseconds since 1970, Kafka's record
-    timestamp) is None unless the state is ``delivered``; ``offset`` is -1 also where Kafka had the record from
+    timestamp) is None unless the state is ``delivered``; ``offset`` is -1 too where Kafka had the record from
     an earlier attempt and does not say where. ``attempts`` counts hand-overs to the Kafka client.
     """
 

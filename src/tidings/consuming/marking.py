@@ -50,11 +50,15 @@ class Marking:
         self._shut: list[Tenure] = []
         """Tenures of which something waits, or will."""
         self._alone: Chunk | None = None
+        self._turn: Tenure | None = None
+        """Whose events are taken alone now: a mark of another one's would stay, and count as a death."""
 
     @property
     def is_waiting(self) -> bool:
-        """True while chunks wait for marks."""
-        return any(tenure.life.waiting for tenure in self._shut)
+        """True while chunks wait for marks, or one event is handled alone."""
+        alone = self._alone
+        is_in_hand = alone is not None and not alone.tenure.is_leaving
+        return is_in_hand or any(tenure.life.waiting for tenure in self._shut)
 
     def begin(self, tenure: Tenure, offset: int | None = None, metadata: str = "") -> None:
         """The tenure begins, where this was committed if anything was."""
@@ -121,17 +125,31 @@ class Marking:
         return passed
 
     def _one_at_a_time(self) -> list[Chunk]:
-        alone = self._alone
-        if alone is not None and not alone.is_finished and not alone.tenure.is_leaving:
+        if self._alone is not None and not self._has_survived(self._alone):
             return []
         self._alone = None
         if not self._is_idle():
             return []
         now = time.monotonic()
-        for tenure in list(self._shut):
+        for tenure in sorted(self._shut, key=lambda it: it is not self._turn):
             if tenure.life.is_careful and (chunk := self._next_alone(tenure, now)) is not None:
+                self._turn = tenure
                 return self._begin_alone(chunk) if tenure.life.is_open else []
         return []
+
+    def _has_survived(self, alone: Chunk) -> bool:
+        """Whether the event that was handled alone is over. Kafka is told at once, and also when its handler
+        has come to an end, and what came of it is on its way: who is killed then has not died of it."""
+        tenure = alone.tenure
+        life = tenure.life
+        if tenure.is_leaving:
+            return True
+        if alone.is_finished:
+            self._client.mark(_name(tenure), alone.end, "")
+        elif tenure.pending and life.now.alone:
+            life.now = Lives(life.now.lives, 0, self._by)
+            self._client.mark(_name(tenure), alone.position, life.now.text)
+        return alone.is_finished
 
     def _next_alone(self, tenure: Tenure, now: float) -> Chunk | None:
         """The next event of this tenure, with its mark on the way; None where there is none."""

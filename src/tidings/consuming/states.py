@@ -86,9 +86,3 @@ class ManagerReport(msgspec.Struct, frozen=True, kw_only=True):
     """None where the publisher is somebody else's, and left open; or not closed yet."""
     duration: float = 0.0
     """Seconds close() took."""
-
-    @property
-    def ok(self) -> bool:
-        """True when nothing is unfinished, every group was left, and no event is lost."""
-        is_kept = self.publisher is None or not self.publisher.lost
-        return is_kept and all(it.left and not it.unfinished for it in self.consumers.values())

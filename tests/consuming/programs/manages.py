@@ -37,4 +37,4 @@ async def handle_async(order: OrderPlaced) -> None:
 
 report = manager.run() if form == "run" else asyncio.run(manager.arun())
 assert report.publisher is not None
-print({name: it.handled for name, it in report.consumers.items()}, report.publisher.delivered, report.ok)
+print({name: it.handled for name, it in report.consumers.items()}, report.publisher.delivered)

@@ -304,7 +304,7 @@ def test_readiness_does_not_flap_while_kafka_is_away(tmp_path: Path) -> None:
             outage_after=1,
             close_timeout=0.1,
         )
-        health.register("kafka", publisher, timeout=2, cache=0)
+        health.register("kafka", publisher, timeout=1.5, cache=0)
         publisher.produce("t", b"1").wait(LONG)
         assert health.check().ok
     seen = []
@@ -313,7 +313,7 @@ def test_readiness_does_not_flap_while_kafka_is_away(tmp_path: Path) -> None:
         def is_stored() -> bool:
             publisher.produce("t", b"2")
             seen.append(health.check())
-            return publisher.stats().stored > 2 and len(seen) > 4
+            return publisher.stats().stored > 1 and len(seen) > 2
 
         assert wait_until(is_stored, LONG)
     assert {report.ready for report in seen} == {True}

@@ -122,7 +122,7 @@ def test_failures(registry: CollectorRegistry) -> None:
 def test_open_breakers_by_topic(registry: CollectorRegistry) -> None:
     transport = InMemoryTransport()
     transport.fail_always(lambda record: record.topic == "forbidden", "TOPIC_AUTHORIZATION_FAILED")
-    with Publisher(transport=transport, service="p", retry_max=1000, retry_backoff_max=0.2) as publisher:
+    with Publisher(transport=transport, service="p", retry_max=1000, close_timeout=0.1) as publisher:
         prometheus_metrics(publisher, registry=registry)
         publisher.produce("forbidden", b"1")
         breaker = "tidings_breaker_open{client_id=p,topic=forbidden}"

@@ -149,8 +149,10 @@ def test_with_options(settings: Settings) -> None:
 
 
 def test_a_full_queue(settings: Settings) -> None:
+    impatient = settings.with_overrides(max_block="4ms")
+
     def make() -> Life:
-        life = Life(settings, Trouble(queue_messages=1))
+        life = Life(impatient, Trouble(queue_messages=1))
         life.transport.down()
         life.publish()
         return life

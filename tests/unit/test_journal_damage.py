@@ -5,17 +5,25 @@ from __future__ import annotations
 import logging
 import shutil
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from support.journals import check_counts, everything, letter, opened, owed
+from support.journals import check_counts, everything, letter, opened, owed, quick_directory
 from tidings.letters import journal_file
 from tidings.letters.errors import JournalError, StoreVersion
 from tidings.letters.frames import pack, parse_table, unpack
 from tidings.letters.owed import Owed
+
+
+@pytest.fixture
+def in_memory() -> Iterator[Path]:
+    directory = quick_directory()
+    yield directory
+    shutil.rmtree(directory)
 
 
 def _written(path: Path, events: int = 6, topics: int = 1) -> dict[int, Owed]:
@@ -33,8 +41,8 @@ def _alter(path: Path, sql: str, *args: object) -> None:
     con.close()
 
 
-def test_one_flipped_byte_destroys_one_event_at_most(tmp_path: Path) -> None:
-    path = tmp_path / "x.journal"
+def test_one_flipped_byte_destroys_one_event_at_most(in_memory: Path) -> None:
+    path = in_memory / "x.journal"
     kept = _written(path, events=4)
     con = sqlite3.connect(path)
     columns = dict(
@@ -176,13 +184,13 @@ def test_a_file_that_is_no_database_is_kept_beside(tmp_path: Path) -> None:
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(where=st.floats(0, 1, exclude_max=True), run=st.sampled_from([1, 100, 9000]), flip=st.integers(1, 255))
 def test_wherever_the_file_is_hurt_nothing_is_told_wrong(
-    tmp_path: Path, where: float, run: int, flip: int
+    in_memory: Path, where: float, run: int, flip: int
 ) -> None:
-    original = tmp_path / "original" / "x.journal"
+    original = in_memory / "original" / "x.journal"
     if not original.exists():
         _written(original, events=400, topics=3)
     kept = {each.seq: each for each in _events(400, 3)}
-    path = tmp_path / "copy" / "x.journal"
+    path = in_memory / "copy" / "x.journal"
     shutil.rmtree(path.parent, ignore_errors=True)
     shutil.copytree(original.parent, path.parent)
     content = bytearray(path.read_bytes())

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
-from pathlib import Path
 
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from support.journals import check_counts, everything, letter, opened, owed
+from support.journals import check_counts, everything, letter, opened, owed, quick_directory
 from tidings.letters.owed import Owed
 
 _TOPIC_LISTS = st.lists(st.sampled_from(["a", "b", "ü"]), max_size=30)
@@ -21,7 +19,7 @@ class JournalModel(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.directory = Path(tempfile.mkdtemp())
+        self.directory = quick_directory()
         self.crashes = 0
         self.path = self.directory / "0" / "x.journal"
         self.journal = opened(self.path)

@@ -128,7 +128,7 @@ elif how == "busy":  # while four threads publish, children come and go, and gra
         while not stop.is_set():
             publisher.publish(OrderPlaced(f"busy-{which}-{counts[which]}"))
             counts[which] += 1
-            if counts[which] % 20 == 0:
+            if counts[which] % 5 == 0:
                 time.sleep(0.001)
 
     threads = [threading.Thread(target=go_on, args=(which,)) for which in range(4)]

@@ -11,7 +11,7 @@ import sys
 
 import django
 from django.conf import settings
-from django.core.management import execute_from_command_line
+from django.core.management import call_command, execute_from_command_line
 from sqlalchemy import make_url
 
 url = make_url(os.environ["DATABASE"])
@@ -43,7 +43,9 @@ from tidings.outbox.django.models import OutboxRow  # noqa: E402
 
 
 def orders() -> None:
-    """Print the ids of the events that were committed."""
+    """Migrate, and print the ids of the events that were committed."""
+    call_command("migrate", verbosity=0)
+    call_command("makemigrations", "tidings_outbox", check=True, dry_run=True, verbosity=0)
     topic = os.environ["TOPIC"]
     with transaction.atomic(), correlation("r-1"):
         kept = [add(OrderPlaced("k", 1), topic=topic), add(OrderPlaced("k", 2), topic=topic)]

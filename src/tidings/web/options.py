@@ -33,7 +33,8 @@ class AuditOptions(TypedDict, total=False):
     proxy_header: str | None
     """What they write: ``x-forwarded-for`` or ``forwarded``; default whichever is there, in that order."""
     correlation_headers: Iterable[str]
-    """Read for the correlation id and written to the response; default X-Correlation-ID, X-Request-ID."""
+    """Read for the correlation id; the response has it under the first, and under others that came. Default
+    X-Correlation-ID, X-Request-ID."""
     wait_safe: bool | float
     """Before a response ends, wait until its entry is safe, for up to so many seconds (True: 5); default
     False. A SIGKILL then costs no entry of a request that was answered."""

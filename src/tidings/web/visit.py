@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 from time import perf_counter_ns
 from typing import TYPE_CHECKING
 
+from tidings.events.ids import new_id
 from tidings.publishing.entry import Delivery
 from tidings.web.bodies import Capture
-from tidings.web.correlating import entry_id, ids_for
+from tidings.web.correlating import ids_for
 from tidings.web.facts import Facts
 from tidings.web.identity import Identity
 
@@ -48,7 +49,7 @@ class Visit:
         self.began = datetime.now(UTC)
         self.facts = facts
         self.request = request
-        self.id = entry_id()
+        self.id = new_id()
         self.correlation_id, self.ids = ids_for(facts.headers, auditor.names, self.id)
         """``ids`` is what the response says, by the headers' names."""
         most = auditor.most_body if recorded else 0

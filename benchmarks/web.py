@@ -60,9 +60,8 @@ def _compare(kind: str, brokers: str, rounds: int, seconds: int) -> None:
                 rates[side].append(requests / seconds)
                 costs[side].append((_processor_time(pid) - before) / requests * 1e6)
     cost, rate = statistics.median(costs[BARE]), statistics.median(rates[BARE])
-    print(
-        f"{kind:28s} {'µs/request':>11s} {'ratio':>6s} {'requests/s':>11s} {'ratio':>6s}   ratios of the rounds"
-    )
+    titles = f"{'µs/request':>11s} {'ratio':>6s} {'requests/s':>11s} {'ratio':>6s}"
+    print(f"{kind:28s} {titles}   ratios of the rounds")
     for side in SIDES:
         own, many = statistics.median(costs[side]), statistics.median(rates[side])
         each = " ".join(f"{a / b:.2f}" for a, b in zip(costs[side], costs[BARE], strict=True))

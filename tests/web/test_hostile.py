@@ -15,12 +15,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support.asgi import Answer, ask, call, environ, scope
+from tidings import Publisher
 from tidings.errors import EventTooLarge
 from tidings.events.catalogue import AuditEntry
 from tidings.events.codec import to_json
 from tidings.publishing.senders import FanOutSender, InMemorySender, LoggingSender
+from tidings.testing import InMemoryTransport
 from tidings.web.asgi import AuditMiddleware
 from tidings.web.clients import Proxies, parse
+from tidings.web.kafka import audit_sender
 from tidings.web.redacting import Redactor
 from tidings.web.wsgi import WSGIAuditMiddleware
 
@@ -224,6 +227,17 @@ def test_what_cannot_be_redacted_is_left_out(kind: bytes) -> None:
     assert entry.payload["omitted"] == "neither JSON nor a form"
     assert entry.payload["size"] == 15
     assert "hidden" not in wire
+
+
+@pytest.mark.parametrize("number", [b"1e999", b"9" * 40, b"-" + b"9" * 5000, b"0." + b"1" * 5000])
+def test_numbers_that_nobody_can_write_again(number: bytes) -> None:
+    """An entry whose payload cannot be encoded would be an entry that a client can prevent."""
+    transport = InMemoryTransport()
+    with Publisher(transport=transport) as publisher:
+        app = AuditMiddleware(reading, audit_sender(publisher), capture_body=True)
+        ask(app, scope("/", "POST", [JSON]), [b'{"a": ' + number + b"}"])
+        assert (app.stats().recorded, app.stats().failed) == (1, 0)
+    assert transport.events("audit-events")[0]["payload"]
 
 
 def test_an_entry_that_is_too_large_goes_without_the_body() -> None:

@@ -134,6 +134,19 @@ def test_a_complaint_counts_from_many_threads(caplog: pytest.LogCaptureFixture) 
     assert caplog.messages == ["it failed: why\\nnot"]
 
 
+def test_a_logger_that_raises_is_no_second_failure(capsys: pytest.CaptureFixture[str]) -> None:
+    class Raising(logging.Filter):
+        def filter(self, record: logging.LogRecord) -> bool:
+            raise ZeroDivisionError
+
+    logger = logging.getLogger("tidings.tests.raising")
+    logger.addFilter(Raising())
+    complaint = Complaint(logger, "it failed")
+    complaint.record("why")
+    assert complaint.count == 1
+    assert capsys.readouterr().err == "the logger raised ZeroDivisionError for: it failed: why\n"
+
+
 @given(st.text(), st.integers(1, 50))
 def test_plain_text_is_printable_and_bounded(text: str, most: int) -> None:
     shown = plain(text, most)

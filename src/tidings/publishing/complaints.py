@@ -53,7 +53,12 @@ class Complaint:
 
     def _log(self, level: int, line: str, error: BaseException | str) -> None:
         extra = {"component": "kafka", "error": reason(error), "failures": self.count}
-        self._logger.log(level, "%s", line, extra=extra)
+        try:
+            self._logger.log(level, "%s", line, extra=extra)
+        except Exception as fault:  # of a user's filter or handler: no reason to fail a second time
+            said = f"the logger raised {type(fault).__qualname__} for: {line}"
+            if logging.lastResort is not None:
+                logging.lastResort.handle(logging.makeLogRecord({"msg": said, "levelno": logging.ERROR}))
 
 
 def reason(error: BaseException | str) -> str:

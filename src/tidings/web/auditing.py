@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from tidings.errors import ConfigError, EventTooLarge
+from tidings.errors import ConfigError, EventTooLarge, InvalidEvent
 from tidings.events.catalogue import AuditEntry
 from tidings.events.correlation import current_correlation_id, set_correlation_id
 from tidings.publishing.complaints import Complaint
@@ -158,11 +158,15 @@ class Auditor:
     def _send(self, entry: AuditEntry, capture: Capture | None) -> Delivery | None:
         try:
             return self._sender.send(entry.id, entry)
-        except EventTooLarge:
+        except (EventTooLarge, InvalidEvent) as error:
             if capture is None or entry.payload is None:
                 raise
-            smaller = msgspec.structs.replace(entry, payload=capture.left_out("more than MAX_EVENT_BYTES"))
-            return self._sender.send(entry.id, smaller)
+            reason = (
+                "more than MAX_EVENT_BYTES" if isinstance(error, EventTooLarge) else "JSON cannot carry it"
+            )
+            return self._sender.send(
+                entry.id, msgspec.structs.replace(entry, payload=capture.left_out(reason))
+            )
 
     def _is_recorded(self, path: str) -> bool:
         if path in self._excluded or (self._excluded_starts and path.startswith(self._excluded_starts)):

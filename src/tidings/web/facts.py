@@ -48,7 +48,7 @@ def from_scope(scope: Mapping[str, Any], more: frozenset[bytes] = frozenset()) -
         scope.get("query_string", b"")[:LONGEST_PATH].decode("latin-1"),
         scope.get("scheme", "http"),
         f"{server[0]}:{server[1]}" if server else "",
-        client[0] if client else None,
+        (client[0] or None) if client else None,
         _read(scope["headers"], _NAMES | more if more else _NAMES),
     )
 

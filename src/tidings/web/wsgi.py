@@ -45,7 +45,7 @@ class WSGIAuditMiddleware:
             environ["wsgi.input"] = WatchedStream(environ["wsgi.input"], visit.capture)
 
         def start(status: str, headers: list[tuple[str, str]], *more: Any) -> Any:
-            visit.respond(int(status[:3]))
+            visit.respond(int(status[:3]) if status[:3].isdecimal() else 500)
             if visit.waits:
                 visit.expect(headers)
             there = {name.lower() for name, _ in headers}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,13 +17,16 @@ from sqlalchemy.exc import SQLAlchemyError
 from support.books import LONG
 from support.outbox import Desk, desk, first_publications, seen_in, sqlite_dsn
 from support.outbox_crashes import KEYS, crash_everywhere, load_under_kills
+from support.outbox_django import relay_a_service
 from support.postgres import Postgres, postgres
 from support.processes import wait_until
+from support.scripts import PATIENCE
 from tidings.outbox import Relay
 from tidings.testing import RealKafka
 from tidings.testing.contract import unique_topic
 
 _EVENTS = 3000
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)
@@ -146,3 +151,20 @@ def test_postgres_crashes_and_comes_back(server: Postgres, kafka: RealKafka, top
         assert {it.event_id for it in seen} >= set(ids)  # a commit may succeed though its answer is lost
         firsts = first_publications(seen)
         assert firsts == {key: list(range(1, len(totals) + 1)) for key, totals in firsts.items()}
+
+
+def test_a_django_service_on_postgres(server: Postgres, kafka: RealKafka, topic: str) -> None:
+    relay_a_service(server.dsn, kafka.bootstrap_servers, topic, "--listen")
+
+
+def test_the_story_of_the_example_ends_well() -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-m", "examples.outbox_demo", "--orders=100"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    assert "yes  every committed event is in Kafka (90 of them)" in done.stdout

@@ -223,4 +223,4 @@ class Relays(RuleBasedStateMachine):
 
 
 TestRelays = Relays.TestCase
-TestRelays.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+TestRelays.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from support.outbox import desk
-from support.outbox_crashes import crash_everywhere, load_under_kills
+from support.outbox_crashes import crash_everywhere
 from tidings.testing import EmbeddedBroker
 from tidings.testing.contract import unique_topic
 
@@ -21,12 +20,3 @@ def test_every_step_may_be_the_last(postgres_dsn: str, broker: EmbeddedBroker) -
         "finishing": [2],
         "finished": [1],
     }
-
-
-def test_relays_that_are_killed_under_load(postgres_dsn: str, broker: EmbeddedBroker) -> None:
-    topic = unique_topic()
-    broker.create_topic(topic, 4)
-    with desk(postgres_dsn) as app:
-        load_under_kills(
-            app, postgres_dsn, broker.bootstrap_servers, topic, writers=3, each=150, relays=2, kills=1
-        )

@@ -11,7 +11,7 @@ from support.kafka_reader import committed, read_topic
 from tidings import Consumer, Publisher
 from tidings.testing import EmbeddedBroker
 from tidings.testing.consumer_contract import ConsumerContract
-from tidings.testing.contract import PublisherContract, unique_topic
+from tidings.testing.contract import PublisherContract, balanced, unique_topic
 from tidings.testing.memory import InMemoryRecord
 
 
@@ -68,13 +68,17 @@ def carrier(broker: EmbeddedBroker) -> EmbeddedCarrier:
 
 @pytest.fixture(scope="module")
 def shared_publisher(broker: EmbeddedBroker) -> Iterator[Publisher]:
-    """One for all tests of consuming: librdkafka begins to send half a second after it was made."""
-    with EmbeddedCarrier(broker).publisher(service="contract", durability="memory") as publisher:
+    """One for all tests: librdkafka begins to send half a second after it was made."""
+    with balanced(EmbeddedCarrier(broker).publisher(service="contract")) as publisher:
         yield publisher
 
 
 class TestEmbedded(PublisherContract):
     """Publishing."""
+
+    @pytest.fixture
+    def publisher(self, shared_publisher: Publisher) -> Publisher:
+        return shared_publisher
 
 
 class TestConsumingEmbedded(ConsumerContract):

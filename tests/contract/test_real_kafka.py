@@ -11,7 +11,7 @@ from support.kafka_reader import committed, read_topic
 from tidings import Consumer, Publisher
 from tidings.testing import RealKafka
 from tidings.testing.consumer_contract import ConsumerContract
-from tidings.testing.contract import PublisherContract, unique_topic
+from tidings.testing.contract import PublisherContract, balanced, unique_topic
 from tidings.testing.memory import InMemoryRecord
 
 
@@ -59,13 +59,17 @@ def carrier(tidings_real_kafka: Any) -> RealCarrier:
 
 @pytest.fixture(scope="module")
 def shared_publisher(tidings_real_kafka: Any) -> Iterator[Publisher]:
-    """One for all tests of consuming: librdkafka begins to send half a second after it was made."""
-    with RealCarrier(tidings_real_kafka).publisher(service="contract", durability="memory") as publisher:
+    """One for all tests: librdkafka begins to send half a second after it was made."""
+    with balanced(RealCarrier(tidings_real_kafka).publisher(service="contract")) as publisher:
         yield publisher
 
 
 class TestRealKafka(PublisherContract):
     """Publishing."""
+
+    @pytest.fixture
+    def publisher(self, shared_publisher: Publisher) -> Publisher:
+        return shared_publisher
 
 
 class TestConsumingRealKafka(ConsumerContract):

@@ -40,7 +40,7 @@ def _run(*command: str) -> str:
 
 
 def test_the_rules_load_and_do_what_they_say(promtool: str) -> None:
-    assert "12 rules found" in _run(promtool, "check", "rules", str(RULES))
+    assert "13 rules found" in _run(promtool, "check", "rules", str(RULES))
     assert "SUCCESS" in _run(promtool, "test", "rules", str(RULES.with_name("tidings.test.yml")))
 
 
@@ -70,7 +70,12 @@ def test_what_they_ask_for_is_what_we_tell() -> None:
     told = {
         name for it in [*rules, *_expressions()] for name in re.findall(r"\b(?:kafka|tidings)_[a-z_]+", it)
     }
-    assert NAMES - told == {"tidings_delivered_total", "tidings_discarded_total", "tidings_consumer_running"}
+    assert NAMES - told == {
+        "tidings_delivered_total",
+        "tidings_discarded_total",
+        "tidings_consumer_running",
+        "tidings_consumer_duplicates_total",
+    }
 
 
 def test_the_dashboard_is_one() -> None:

@@ -13,23 +13,24 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from tidings.consuming.states import ConsumerStats
+from tidings.consuming.states import ConsumerStats, ManagedStats
 from tidings.states import Stats
 
 Kind = Literal["counter", "gauge"]
 Place = Literal["both", "prometheus", "otel"]
+By = Literal["topic", "code", "priority"]
 Attributes = tuple[tuple[str, str], ...]
 
 
 class Metric(msgspec.Struct, frozen=True):
-    """One number. ``read`` gives it for a source's stats: an int, or a dict of them by topic."""
+    """One number. ``read`` gives it for a source's stats: an int, or a dict of them ``by`` topic and such."""
 
     name: str
     kind: Kind
     help: str
     read: Callable[[Any], int | dict[str, int]]
     unit: str = "{event}"
-    by_topic: bool = False
+    by: By | None = None
     place: Place = "both"
     attributes: Attributes = ()
     """What OpenTelemetry's conventions want besides."""
@@ -51,7 +52,7 @@ def _gauge(name: str, help: str, read: Callable[[Any], int], unit: str = "{event
 
 
 def _by_topic(name: str, help: str, read: Callable[[Any], dict[str, int]], unit: str) -> Metric:
-    return Metric(name, "gauge", help, read, unit, by_topic=True)
+    return Metric(name, "gauge", help, read, unit, by="topic")
 
 
 def _open_breakers(stats: Stats) -> dict[str, int]:
@@ -64,6 +65,10 @@ def _lag(stats: ConsumerStats) -> dict[str, int]:
         if partition.lag is not None:
             found[topic] += partition.lag
     return found
+
+
+def _restarts(stats: ConsumerStats) -> int:
+    return stats.restarts if isinstance(stats, ManagedStats) else 0
 
 
 def _partitions(stats: ConsumerStats) -> dict[str, int]:
@@ -139,6 +144,8 @@ CONSUMER: Final = (
         "Records that retention removed before they were read.",
         lambda it: it.expired_unread,
     ),
+    _counter("tidings.consumer.duplicates", "Events left out because of dedup.", lambda it: it.duplicates),
+    _counter("tidings.consumer.restarts", "Lives after the first, under a Manager.", _restarts),
     _gauge(
         "tidings.consumer.letters_waiting",
         "Letters that Kafka does not have yet.",

@@ -14,7 +14,11 @@ from tidings.observe.metrics import CONSUMER, PUBLISHER, Metric
 from tidings.observe.watched import Sample, Watchable, Watched
 
 _OWNERS: Final = {"client_id": "messaging.client.id", "group": "messaging.consumer.group.name"}
-_TOPIC: Final = "messaging.destination.name"
+_PARTS: Final = {
+    "topic": "messaging.destination.name",
+    "code": "tidings.code",
+    "priority": "tidings.priority",
+}
 
 
 def otel_metrics(*watched: Watchable, meter_provider: MeterProvider | None = None) -> None:
@@ -62,7 +66,8 @@ def _callback(told: Watched, metrics: list[Metric]) -> Callable[[CallbackOptions
 def _attributes(sample: Sample) -> dict[str, str]:
     owner, name = sample.owner
     found = {_OWNERS[owner]: name, **dict(sample.metric.attributes)}
-    return found if sample.topic is None else {**found, _TOPIC: sample.topic}
+    by = sample.metric.by
+    return found if by is None or sample.part is None else {**found, _PARTS[by]: sample.part}
 
 
 _making = threading.Lock()

@@ -71,12 +71,12 @@ def shown(metric: metrics.Metric) -> bool:
 
 def labels_of(metric: metrics.Metric, owner: str) -> list[str]:
     """The names of its labels."""
-    return [owner, "topic"] if metric.by_topic else [owner]
+    return [owner] if metric.by is None else [owner, metric.by]
 
 
 def values_of(sample: Sample) -> list[str]:
     """The values of its labels."""
-    return [sample.owner[1]] if sample.topic is None else [sample.owner[1], sample.topic]
+    return [sample.owner[1]] if sample.part is None else [sample.owner[1], sample.part]
 
 
 class WatchedCollector(Collector):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import weakref
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from typing import Any, Final, TypeVar
 
@@ -32,11 +33,11 @@ _Part = Publisher | Consumer | Member
 
 
 class Sample(msgspec.Struct, frozen=True):
-    """A number of the moment. ``topic`` is None where the metric is not by topic."""
+    """A number of the moment. ``part`` is the topic, code or priority where the metric is by that."""
 
     metric: Metric
     owner: Owner
-    topic: str | None
+    part: str | None
     value: int
 
 
@@ -51,7 +52,7 @@ class Watched:
     def __init__(self, on_closed: Callable[[], None] | None = None) -> None:
         self._on_closed = on_closed or self.refresh
         self._sources: list[_Source] = []
-        self._topics: set[str] = set()
+        self._parts: defaultdict[str, set[str]] = defaultdict(set)
         self._owners: set[Owner] = set()
         self._forget()
         _everything.add(self)
@@ -118,13 +119,11 @@ class Watched:
                     self._add(self._settled, metric, self._bounded(source.owner), stats)
 
     def _add(self, numbers: dict[Name, int], metric: Metric, owner: Owner, stats: Any) -> None:
-        value = metric.read(stats)
-        if isinstance(value, dict):
-            for topic, each in value.items():
-                name = (metric, owner, _one_of(self._topics, topic, OTHERS))
-                numbers[name] = numbers.get(name, 0) + int(each)
-        else:
-            numbers[metric, owner, None] = numbers.get((metric, owner, None), 0) + int(value)
+        found = metric.read(stats)
+        for part, value in found.items() if isinstance(found, dict) else [(None, found)]:
+            known = part and _one_of(self._parts[str(metric.by)], part, OTHERS)
+            name = (metric, owner, known)
+            numbers[name] = numbers.get(name, 0) + int(value)
 
     def _bounded(self, owner: Owner) -> Owner:
         return _one_of(self._owners, owner, (owner[0], OTHERS))

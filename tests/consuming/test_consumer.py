@@ -313,3 +313,36 @@ def test_it_starts_without_kafka_and_reads_when_it_is_there(broker: EmbeddedBrok
         broker.up()
     assert wait_until(lambda: consumer.stats().handled == 3, LONG)
     consumer.close()
+
+
+def test_disabled_it_lives_as_ever_and_consumes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KAFKA_ENABLED", "false")
+    consumer = Consumer(topics="orders", group_id="group")
+
+    @consumer.on(OrderPlaced)
+    def handle(order: OrderPlaced) -> None: ...
+
+    with consumer:
+        assert consumer.health().ok
+        assert consumer.health().cause == "disabled"
+        closer = threading.Timer(0.2, consumer.close)
+        closer.start()
+        assert consumer._begun().join(LONG)
+    assert consumer.close().left
+
+
+def test_closing_twice_at_once_is_closing_once() -> None:
+    consumer = Consumer(topics="orders", group_id="group", enabled=False)
+    consumer.subscribe("orders", lambda_of_a_dict)
+    consumer.start()
+    engine = consumer._begun()
+    threads = [threading.Thread(target=engine.stop, args=(timeout,)) for timeout in (1, 2, 3)]
+    for thread in threads:
+        thread.start()
+    assert engine.join(LONG)
+    for thread in threads:
+        thread.join()
+    assert engine.is_closed
+
+
+def lambda_of_a_dict(data: dict[str, Any]) -> None: ...

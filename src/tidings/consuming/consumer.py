@@ -56,6 +56,8 @@ class Consumer(Registering):
     remembered what handlers with ``dedup`` have handled; in memory, unless a SqliteSeen or one of your own is
     given (close it after the consumer). ``logger`` replaces ``tidings.consumer``.
 
+    With KAFKA_ENABLED=false (needs no BROKERS) it starts, runs and closes as ever, and consumes nothing.
+
     One life: start once, close once; make a new one afterwards. Any thread; handlers are registered before
     the start. Raises ConfigError.
     """

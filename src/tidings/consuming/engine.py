@@ -12,6 +12,7 @@ from tidings.consuming.dedup import Once
 from tidings.consuming.fate import Fate
 from tidings.consuming.handlers import Handlers
 from tidings.consuming.holdings import Holdings
+from tidings.consuming.idling import Idling
 from tidings.consuming.letters import Letters
 from tidings.consuming.polling import Polling, Runner
 from tidings.consuming.reading import Reading
@@ -19,7 +20,7 @@ from tidings.consuming.seen import Seen
 from tidings.consuming.states import ConsumerReport, ConsumerStats, PartitionStats
 from tidings.consuming.tally import Tally
 from tidings.consuming.transport import ConsumerTransport
-from tidings.publishing.threads import NativeThread, native_lock
+from tidings.publishing.threads import NativeThread
 from tidings.publishing.voice import voiced
 
 if TYPE_CHECKING:
@@ -68,6 +69,10 @@ class Engine:
         """What Kafka said last, and whether something cannot be read because of it."""
         self.tally = Tally()
         logger = voiced(logger, component="kafka", brokers=",".join(settings.brokers), group=group)
+        self.is_enabled = settings.enabled
+        if not settings.enabled:
+            logger.info("KAFKA_ENABLED is false: nothing is consumed.")
+            transport = Idling()
         self.transport = _kafka(settings, logger) if transport is None else transport
         self._logger = logger
         self._said: set[str] = set()
@@ -105,7 +110,8 @@ class Engine:
         )
         self._close_timeout = settings.close_timeout
         self._leaving = NativeThread(self._leave, "tidings-leave")
-        self._closing = native_lock()
+        self._may_close = [True]
+        """Taken by the first who closes: in one step, as a signal handler may interrupt another one."""
         self._is_closing = False
         self._unfinished = 0
         self.left = False
@@ -118,10 +124,11 @@ class Engine:
 
     def stop(self, timeout: float | None = None) -> None:
         """Begin the end; returns at once. Only the first call counts."""
-        with self._closing:
-            if self._is_closing:
-                return
-            self._is_closing = True
+        try:
+            self._may_close.pop()
+        except IndexError:
+            return
+        self._is_closing = True
         self.polling.stop(self._close_timeout if timeout is None else timeout)
 
     def join(self, timeout: float | None) -> bool:

@@ -32,8 +32,14 @@ def health_of(engine: Engine | None, timeout: float) -> Health:
             message=f"{engine.letters.waiting} letters cannot be written ({engine.letters.trouble}), and "
             "hold offsets back. Create DLQ_TOPIC, or allow this client to write there.",
         )
-    healthy = Health(status=HealthStatus.HEALTHY, cause="healthy", message="Events are being handled.")
-    return healthy if found is None else found
+    return _healthy(engine) if found is None else found
+
+
+def _healthy(engine: Engine) -> Health:
+    cause, message = "healthy", "Events are being handled."
+    if not engine.is_enabled:
+        cause, message = "disabled", "KAFKA_ENABLED is false: nothing is consumed."
+    return Health(status=HealthStatus.HEALTHY, cause=cause, message=message)
 
 
 def _ask_kafka(engine: Engine, timeout: float) -> Health | None:

@@ -138,6 +138,16 @@ def test_a_check_that_hangs_is_one_thread_and_no_waiting(
     assert wait_until(lambda: ask(health).ok or len(calls) > 1, LONG), "it is asked again afterwards"
 
 
+def test_an_answer_that_comes_late_is_none(
+    health: HealthRegistry, ask: Ask, hanging: threading.Event
+) -> None:
+    health.register("slow", lambda: hanging.wait(LONG), timeout=SHORT, cache=LONG)
+    assert not ask(health).ready
+    hanging.set()
+    assert wait_until(lambda: "tidings-health" not in {thread.name for thread in threading.enumerate()}, LONG)
+    assert ask(health).checks["slow"].cause == "timeout", "or a check that is always slow would flap"
+
+
 def test_an_async_check_that_hangs_is_cancelled(health: HealthRegistry, ask: Ask) -> None:
     cancelled = []
 

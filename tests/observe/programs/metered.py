@@ -13,6 +13,7 @@ from tidings.web.endpoints import wsgi_endpoints
 publisher = Publisher(service="metered")
 health = HealthRegistry()
 health.register("kafka", publisher)
+publisher.produce("metered", b"at import: by the master, when preloaded").wait(30)
 prometheus_metrics(publisher)
 
 

@@ -119,7 +119,7 @@ def test_what_is_not_even_a_letter_waits_for_a_person_and_its_key_behind_it(
 ) -> None:
     monkeypatch.setattr("tidings.outbox.working._FIRST_RETRY", 0.01)
     lite.add("k", 1, 2)
-    change(lite, "topic = 'no topic'")
+    change(lite, "topic = 'no topic' WHERE id = (SELECT min(id) FROM {table})")
     with relaying(lite, transport, on_reject=on_reject) as relay:
         lite.add("other", 1)
         assert wait_until(lambda: relay.stats().failed > 1)
@@ -186,10 +186,14 @@ def test_with_a_store_rows_stay_until_what_is_stored_is_in_kafka(
             other.wait_safe(LONG)
             assert wait_until(lambda: relay.stats().in_flight == 2)
             assert wait_until(lambda: {it.delivery.done() for it in relay._flight._held.values()} == {True})
-            assert len(lite.column("id")) == 2
+            lite.add("k", 3)
+            lite.add("other", 1)
+            assert wait_until(lambda: relay.stats().taken == 3)
+            assert lite.column("key") == [b"k", b"k", b"k", b"other"]
             transport.up()
             assert wait_until(lite.is_empty)
-            assert wait_until(lambda: relay.stats().delivered == 2)
+            assert wait_until(lambda: relay.stats().delivered == 4)
+    assert totals(transport, "k") == [1, 2, 3]
 
 
 def test_sent_rows_can_be_kept_for_a_while(app: Desk, transport: InMemoryTransport) -> None:

@@ -20,6 +20,7 @@ def read_topic(brokers: str, topic: str, count: int) -> list[InMemoryRecord]:
             "bootstrap.servers": brokers,
             "group.id": f"reader-{uuid.uuid4()}",
             "enable.auto.commit": False,
+            "auto.offset.reset": "earliest",  # where the log was truncated
             "enable.partition.eof": True,
             "fetch.wait.max.ms": 10,
         }

@@ -21,7 +21,7 @@ from tidings.publishing.threads import NativeThread
 _FETCH = 500
 """The most records of one fetch."""
 _POLL = 0.1
-_MARK = 0.005
+_MARK = 0.001
 """Seconds of a poll while a mark is awaited: a callback alone does not end one."""
 _PATIENCE = 1.0
 """Seconds without polling while a window is full, before a partition is paused: that drops its prefetch."""

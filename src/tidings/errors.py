@@ -59,9 +59,13 @@ class BrokersUnavailable(TidingsError):
 
 
 class PublishError(TidingsError):
-    """The event was not accepted: nothing was taken and the caller still has it."""
+    """The event was not accepted: nothing was taken and the caller still has it.
+
+    ``shed`` is the event's priority where there was room, but none to spare for it (SHEDDING), else None.
+    """
 
     code = "KAFKA_PUBLISH_FAILED"
+    shed: str | None = None
 
 
 class InvalidEvent(PublishError, ValueError):

@@ -60,16 +60,21 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
 class Stats(Terms, frozen=True, kw_only=True):
     """A publisher's counters, read at one moment. They only grow, but for ``stored`` and ``in_flight``.
 
-    Outside the invariant: ``rejected`` (publish() refused it), ``discarded`` (taken by a disabled
-    publisher), ``retried`` (hand-overs beyond the first), ``unprotected`` (a failing store has no copy of
-    them), ``breakers`` (topics that take nothing, and why), ``dead_letter_queue_size`` (letters held here),
-    ``is_closed``, and ``failed``: the engine has stopped for good.
+    Outside the invariant: ``rejected`` (publish() refused it), ``rejected_by`` (the same by the code of the
+    error: ``KAFKA_RATE_LIMITED`` …), ``shed`` (of these, what was refused to keep room for events of a higher
+    priority, by priority), ``discarded`` (taken by a disabled publisher), ``retried`` (hand-overs beyond the
+    first), ``unprotected`` (a failing store has no copy of them), ``under_way`` (events under way by topic,
+    where BULKHEAD has a cap), ``breakers`` (topics that take nothing, and why), ``dead_letter_queue_size``
+    (letters held here), ``is_closed``, and ``failed``: the engine has stopped for good.
     """
 
     rejected: int = 0
+    rejected_by: dict[str, int] = {}
+    shed: dict[str, int] = {}
     discarded: int = 0
     retried: int = 0
     unprotected: int = 0
+    under_way: dict[str, int] = {}
     breakers: dict[str, str] = {}
     dead_letter_queue_size: int = 0
     is_closed: bool = False

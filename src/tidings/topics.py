@@ -7,6 +7,8 @@ from typing import Final
 
 _LEGAL = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 
+EVERY_TOPIC: Final = "*"
+"""Every topic that is not named, where a setting is by topic."""
 TOPIC_RULE: Final = "Kafka takes 1 to 249 of a-z A-Z 0-9 . _ - and neither '.' nor '..'"
 
 

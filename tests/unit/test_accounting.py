@@ -6,7 +6,8 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -31,11 +32,18 @@ FAULTS = [
 class Life(RuleBasedStateMachine):
     """A publisher's life in any order of things; what a model counts, its counters must say."""
 
+    guards: Mapping[str, Any] = {}
+
     def __init__(self) -> None:
         super().__init__()
         self.transport = InMemoryTransport(queue_messages=20)
         self.publisher = Publisher(
-            transport=self.transport, service="life", max_block=0.0, retry_max=1, retry_backoff=0.001
+            transport=self.transport,
+            service="life",
+            max_block=0.0,
+            retry_max=1,
+            retry_backoff=0.001,
+            **self.guards,
         )
         self.deliveries: list[Delivery] = []
         self.rejected = 0
@@ -104,7 +112,7 @@ class Life(RuleBasedStateMachine):
         assert stats.balanced
         assert min(stats.in_flight, stats.delivered, stats.lost) >= 0
         assert stats.accepted == len(self.deliveries)
-        assert stats.rejected == self.rejected
+        assert stats.rejected == sum(stats.rejected_by.values()) == self.rejected
         assert stats.is_closed == self.closed
 
     def teardown(self) -> None:
@@ -126,6 +134,36 @@ class Life(RuleBasedStateMachine):
 
 TestLife = Life.TestCase
 TestLife.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
+
+CAPS = {"orders": 12, "*": 3}
+
+
+class GuardedLife(Life):
+    """The same with every guard on: their refusals are refusals, and every end gives its place back."""
+
+    guards = MappingProxyType(
+        {
+            "bulkhead": CAPS,
+            "rate_limit": 300,
+            "rate_burst": 60,
+            "shedding": True,
+            "queue_messages": 20,
+        }
+    )
+
+    @invariant()
+    def no_place_leaks(self) -> None:
+        live = Counter(delivery.topic for delivery in self.deliveries if not delivery.ended)
+        for topic, count in self.publisher.stats().under_way.items():  # read later: some may have ended
+            assert count <= min(live[topic], CAPS.get(topic, CAPS["*"]))
+
+    def teardown(self) -> None:
+        super().teardown()
+        assert not any(self.publisher.stats().under_way.values())
+
+
+TestGuardedLife = GuardedLife.TestCase
+TestGuardedLife.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
 
 
 @pytest.fixture

@@ -164,6 +164,24 @@ def test_a_full_queue(settings: Settings) -> None:
         assert life.publisher.stats().lost == 0, place
 
 
+def test_at_the_guards(settings: Settings) -> None:
+    """Let in, held or refused: it is in the ledger, or never was."""
+    guarded = settings.with_overrides(max_block="4ms", bulkhead=1, rate_limit=1e6, shedding=True)
+
+    def make() -> Life:
+        life = Life(guarded)
+        life.transport.down()
+        life.publish()
+        return life
+
+    for life, place in interrupted(make, lambda life: life.publish()):
+        life.transport.mend()
+        assert life.publisher.flush(LONG), place
+        assert not any(life.publisher.stats().under_way.values()), place
+        life.check(place, most=2)
+        assert life.publisher.stats().lost == 0, place
+
+
 @pytest.mark.parametrize("name", ["MSG_SIZE_TOO_LARGE", "TOPIC_AUTHORIZATION_FAILED", "_QUEUE_FULL"])
 def test_a_produce_that_raises(settings: Settings, name: str) -> None:
     error = (

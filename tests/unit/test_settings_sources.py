@@ -215,7 +215,6 @@ def test_an_empty_map(text: str, yaml: Yaml) -> None:
         ({"broker": "a:1"}, "broker: there is no such setting; is brokers meant?"),
         ({"BROKERS": "a:1"}, "BROKERS: there is no such setting; is brokers meant?"),
         ({"qqqq": 1}, "qqqq: there is no such setting\n"),
-        ({"rate_limit": 5}, "rate_limit: is not available in this version of tidings"),
     ],
 )
 def test_unknown_names_in_code(override: dict[str, Any], words: str) -> None:
@@ -289,23 +288,6 @@ OTHERS = """
 def test_other_programs_names_are_no_nuisance(name: str, env: Env, warnings: Warnings) -> None:
     env(**{name: "x"})
     assert warnings() == []
-
-
-@pytest.mark.parametrize("name", sorted(strangers.LATER))
-def test_settings_of_later_versions_have_no_effect_and_say_so(
-    name: str, env: Env, warnings: Warnings, yaml: Yaml, caplog: pytest.LogCaptureFixture
-) -> None:
-    env(**{name: "x"})
-    assert warnings() == [f"KAFKA_{name} has no effect in this version of tidings."]
-    assert warnings() == []
-    path = yaml(f"KAFKA: {{BROKERS: ['a:1'], {name}: x}}")
-    caplog.clear()
-    Settings.from_yaml(path)
-    assert caplog.messages == [f"{name} in {path} has no effect in this version of tidings."]
-
-
-def test_later_settings_are_none_of_todays() -> None:
-    assert strangers.LATER.isdisjoint(name.upper() for name in Settings.model_fields)
 
 
 def test_a_typo_is_told_even_where_the_settings_are_wrong(env: Env, caplog: pytest.LogCaptureFixture) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, TypeVar, get_args
 
 import msgspec
 
@@ -17,6 +17,8 @@ from tidings.events.privacy import check_marks, hide_in_repr, mark_of, value_on_
 from tidings.events.routing import check_topic
 
 C = TypeVar("C", bound=type)
+Priority = Literal["low", "normal", "high"]
+"""What comes last, and what first, when room runs short (SHEDDING)."""
 _ATTRIBUTE = "__tidings_event__"
 _ENTITY_ACTION = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+")
 
@@ -28,6 +30,7 @@ class Declaration(msgspec.Struct, frozen=True, kw_only=True):
     topic: str | None
     key: str | Callable[[Any], object] | None
     version: str | None
+    priority: Priority = "normal"
     key_mark: Mark | None = None
     """What the field that is the key is marked as."""
 
@@ -67,14 +70,16 @@ class Registry:
         topic: str | None = None,
         key: str | Callable[[Any], object] | None = None,
         version: str | None = None,
+        priority: Priority = "normal",
     ) -> Callable[[C], C]:
         """Declare a msgspec.Struct, a pydantic v2 model, a dataclass or a TypedDict as an event.
 
         ``event_type`` names it on the wire (``order.placed``). ``topic`` is where it goes unless a topic
         mapping or the call says otherwise. ``key`` is a field's name, a dotted path (``customer.id``) or a
         function of the event; equal keys keep their order. ``version`` is the schema version in the
-        envelope (default: VERSION). Instances of a TypedDict are plain dicts: publish them with
-        ``event_type=``, to a Publisher of this registry.
+        envelope (default: VERSION). ``priority`` (``low``, ``normal``, ``high``) says which events are
+        refused first when room runs short, where SHEDDING is on. Instances of a TypedDict are plain dicts:
+        publish them with ``event_type=``, to a Publisher of this registry.
 
         Raises ConfigError, naming the class, when the declaration cannot be right: no such field, an
         impossible topic, a class of another kind, or an event type that another class already has. The
@@ -83,7 +88,7 @@ class Registry:
 
         def declare(cls: C) -> C:
             where = f"@event({event_type!r}) on {cls.__module__}.{cls.__qualname__}"
-            declaration = _checked(where, cls, event_type, topic, key, version)
+            declaration = _checked(where, cls, event_type, topic, key, version, priority)
             if self._entity_action and not _ENTITY_ACTION.fullmatch(event_type):
                 raise ConfigError(f"{where}: this registry asks for entity.action, such as order.placed")
             self._claim(where, event_type, cls)
@@ -117,6 +122,7 @@ def _checked(
     topic: str | None,
     key: str | Callable[[Any], object] | None,
     version: str | None,
+    priority: Priority,
 ) -> Declaration:
     if not isinstance(event_type, str) or not event_type or not event_type.isprintable():
         raise ConfigError(f"{where}: an event type is a printable string that is not empty")
@@ -140,5 +146,9 @@ def _checked(
         raise ConfigError(f"{where}: key is a {type(key).__qualname__}; it is a field's name or a function")
     if version is not None and not (isinstance(version, str) and version.isprintable()):
         raise ConfigError(f"{where}: version {version!r} is not a printable string")
+    if priority not in get_args(Priority):
+        raise ConfigError(f"{where}: priority {priority!r} is none of {', '.join(get_args(Priority))}")
     check_marks(cls)
-    return Declaration(event_type=event_type, topic=topic, key=key, version=version, key_mark=key_mark)
+    return Declaration(
+        event_type=event_type, topic=topic, key=key, version=version, priority=priority, key_mark=key_mark
+    )

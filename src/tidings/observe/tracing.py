@@ -35,8 +35,8 @@ from tidings.consuming.manager import Manager
 from tidings.consuming.message import Message
 from tidings.errors import DeliveryError, TidingsError
 from tidings.events.headers import Pair, headers_size
+from tidings.publishing.accepting import Accept
 from tidings.publishing.entry import Delivery
-from tidings.publishing.intake import Accept
 from tidings.publishing.publisher import Publisher
 from tidings.states import State
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tidings.errors import PublisherClosed
 from tidings.publishing.engine import Engine
-from tidings.publishing.entry import Delivery, HeaderSource, Pair
+from tidings.publishing.entry import Delivery, Pair
 from tidings.publishing.threads import native_rlock
 from tidings.publishing.transport import Transport
 from tidings.states import State, Stats
@@ -23,18 +23,16 @@ class DiscardingEngine(Engine):
         super().__init__(no_transport, settings, None, logger)
         self._discarded = 0
         self._counting = native_rlock()
+        self.accept = self._discard
 
-    def accept(
+    def _discard(
         self,
         topic: str,
         value: bytes | None,
         key: bytes | None,
         headers: list[Pair],
         event_id: bytes,
-        partition: int = -1,
-        timestamp: int = 0,
-        max_block: float | None = None,
-        header_source: HeaderSource | None = None,
+        *_: object,
     ) -> Delivery:
         if self.closed:
             raise PublisherClosed("The publisher was closed.")
@@ -46,7 +44,13 @@ class DiscardingEngine(Engine):
         return entry
 
     def stats(self) -> Stats:
-        return Stats(discarded=self._discarded, rejected=self.ledger.rejected, is_closed=self.closed)
+        rejected = self.ledger.rejected
+        return Stats(
+            discarded=self._discarded,
+            rejected=sum(rejected.values()),
+            rejected_by=rejected,
+            is_closed=self.closed,
+        )
 
 
 def no_transport() -> Transport:

@@ -19,12 +19,13 @@ from tidings.errors import (
     QueueFull,
 )
 from tidings.kafka.outcomes import certainty_of
-from tidings.publishing.admission import Admission
-from tidings.publishing.entry import Delivery, HeaderSource, Pair, Refused, Undelivered
+from tidings.publishing.accepting import accepting
+from tidings.publishing.entry import Delivery, Pair, Refused, Undelivered
 from tidings.publishing.gate import Gate
+from tidings.publishing.guards.doors import Guards
+from tidings.publishing.guards.waiting import admission
 from tidings.publishing.ledger import Ledger
 from tidings.publishing.mind import LOST_REPORT
-from tidings.publishing.outputs import current_outputs
 from tidings.publishing.pump import Pump
 from tidings.publishing.silence import Silence
 from tidings.publishing.storms import Storm
@@ -93,9 +94,10 @@ class Engine:
         housing = None if directory is None else Housing(directory, settings, self.ledger, voice)
         self.keeper = Keeper(self, settings, housing)
         self.troubles = Storm(voice, logging.WARNING, "Kafka")
-        self._arrive = self.ledger.arrivals.append
         self.produce: Callable[..., None] = self._start_and_produce
-        self.not_handed = Admission(self, settings.max_block).not_handed
+        self.guards = Guards(self, settings)
+        self.not_handed = admission(self, settings.max_block).not_handed
+        self.accept = accepting(self, self.guards.doors["normal"])
         self._starting = native_rlock()
         self._connected: tuple[Transport] | None = None
         self._connected_at = 0.0
@@ -103,41 +105,6 @@ class Engine:
         self._deaths = 0
 
     # -- taking
-
-    def accept(
-        self,
-        topic: str,
-        value: bytes | None,
-        key: bytes | None,
-        headers: list[Pair],
-        event_id: bytes,
-        partition: int = -1,
-        timestamp: int = 0,
-        max_block: float | None = None,
-        header_source: HeaderSource | None = None,
-    ) -> Delivery:
-        """Take one record and hand it over. Raises PublishError when nothing was taken.
-
-        ``header_source`` can write ``headers`` again, so that they need not be kept.
-
-        The entry arrives before produce(): close() then sees every record that is on its way. An exception
-        of a signal handler can surface on either side of produce(); ``asked`` tells which.
-        """
-        entry = Delivery(self, topic, key, value, header_source or headers, event_id, partition, timestamp)
-        asked = False
-        try:
-            self._arrive(entry)
-            asked = True
-            self.produce(topic, value, key, partition, entry, None, timestamp, headers)
-        except BaseException as error:
-            try:
-                self.not_handed(entry, error, asked, max_block)
-            finally:  # also when a second signal came: whatever is left of the entry is the engine's
-                entry.handed = True
-        entry.handed = True
-        if (outputs := current_outputs()) is not None:
-            outputs.append(entry)
-        return entry
 
     def tick(self) -> None:
         """Called by a publishing thread at each new millisecond: lend the pump a hand."""
@@ -414,6 +381,7 @@ class Engine:
             ledger.stored,
         )
         taken = accepted, adopted, replayed = ledger.accepted, ledger.adopted, ledger.replayed
+        rejected = ledger.rejected
         return Stats(
             accepted=accepted,
             adopted=adopted,
@@ -423,9 +391,12 @@ class Engine:
             lost=lost,
             stored=stored,
             in_flight=sum(taken) - sum(ended),
-            rejected=ledger.rejected,
+            rejected=sum(rejected.values()),
+            rejected_by=rejected,
+            shed=ledger.shed,
             retried=self.keeper.retried,
             unprotected=self.keeper.writer.unprotected,
+            under_way=self.guards.under_way,
             dead_letter_queue_size=self.keeper.letters,
             breakers=self.keeper.breakers,
             is_closed=self.closed,

@@ -114,6 +114,11 @@ class Gate:
         """How many entries are in the intake."""
         return len(self._intake)
 
+    @property
+    def share(self) -> float:
+        """How much of the intake's room is used up, of 1."""
+        return max(len(self._intake) / self._most_messages, self._bytes / self._most_bytes)
+
     def raise_bucket(self, entry: Delivery) -> None:
         """The entry waits: later ones of its key have to queue behind it."""
         if self._orders and entry.key is not None and not entry.counted:

@@ -25,7 +25,8 @@ class Housing:
 
     def __init__(self, directory: Path, settings: Settings, ledger: Ledger, logger: Voice) -> None:
         self.shelves: list[Shelf] = []
-        self.is_full = False
+        self.share = 0.0
+        """How much of the room for events is used up, of 1."""
         self._directory = directory
         self._name = place.store_name(settings.service, settings.brokers, settings.store_name)
         self._most = settings.store_max_bytes
@@ -83,7 +84,12 @@ class Housing:
                 )
             shelf.first_row = shelf.journal.oldest_seq() if shelf.own and shelf.journal.events else None
         self._ledger.stored = sum(shelf.all_waiting for shelf in self.shelves)
-        self.is_full = sum(shelf.journal.used for shelf in self.shelves) + self._reserved >= self._most
+        self.share = sum(shelf.journal.used for shelf in self.shelves) / (self._most - self._reserved)
+
+    @property
+    def is_full(self) -> bool:
+        """True when nothing more is taken: what is in memory must still fit."""
+        return self.share >= 1.0
 
     def trim(self) -> None:
         """Of a full store, write the logs into the main files: what stands in both counts twice, and as long

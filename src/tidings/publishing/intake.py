@@ -18,6 +18,7 @@ from tidings.events.ids import Stamper
 from tidings.events.keys import Key, encode_key
 from tidings.events.routing import Router
 from tidings.events.times import envelope_time, record_time
+from tidings.publishing.accepting import Accept
 from tidings.publishing.closing import Closer
 from tidings.publishing.discarding import DiscardingEngine, no_transport
 from tidings.publishing.engine import Engine
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
     from tidings.settings import Settings
 
 _MOST_PLANS = 10_000
-Accept = Callable[..., Delivery]
-"""``Engine.accept``, or what stands in its place."""
 
 
 class Intake:
@@ -121,24 +120,32 @@ class Intake:
         if len(made) >= _MOST_PLANS:  # somebody makes up event types: remembering them all would be a leak
             made.clear()
         plan = made[cls, event_type] = self._plans.make(cls, event_type)
-        if event_type is None and self._around is None and isinstance(plan.frame, Frame):
+        is_plain = self._settings.enabled and self._around is None
+        if event_type is None and is_plain and isinstance(plan.frame, Frame):
             hot[cls] = hot_path(
                 plan, plan.frame, self._engine, self._stamp, self._max_bytes, self._check_size, self._refused
             )
         return plan
 
-    def _publish_envelope(
+    def _publish_with(
         self,
-        envelope: Envelope[Any],
-        topic: str | None,
-        key: Key,
-        headers: Headers | None,
-        timestamp: datetime | int | None,
-        max_block: float | None,
+        event: object,
+        *,
+        event_type: str | None = None,
+        topic: str | None = None,
+        key: Key = None,
+        headers: Headers | None = None,
+        correlation_id: str | None = None,
+        event_id: str | None = None,
+        timestamp: datetime | int | None = None,
+        max_block: float | None = None,
     ) -> Delivery:
-        """The general way of publishing: every option, and what is None in the envelope filled in."""
-        target, value, record_key, pairs, event_id = self._draft(envelope, topic, key, headers, timestamp)
-        return self._accept(target, value, record_key, pairs, event_id, -1, 0, max_block)
+        """The general way of publishing: every option, and what is None in an envelope filled in."""
+        envelope = event if isinstance(event, Envelope) else Envelope(data=event)
+        envelope = envelope.but(event_type, event_id, correlation_id)
+        plan = self._plan(envelope.data.__class__, envelope.event_type)
+        record = self._record(plan, envelope, topic, key, headers, timestamp)
+        return self._accept(*record, -1, 0, max_block, self._engine.guards.doors[plan.priority])
 
     def _draft(
         self,
@@ -149,8 +156,19 @@ class Intake:
         timestamp: datetime | int | None,
     ) -> tuple[str, bytes, bytes | None, list[Pair], bytes]:
         """The record of an event: topic, value, key, headers and id. Takes nothing; raises PublishError."""
+        plan = self._plan(envelope.data.__class__, envelope.event_type)
+        return self._record(plan, envelope, topic, key, headers, timestamp)
+
+    def _record(
+        self,
+        plan: Plan,
+        envelope: Envelope[Any],
+        topic: str | None,
+        key: Key,
+        headers: Headers | None,
+        timestamp: datetime | int | None,
+    ) -> tuple[str, bytes, bytes | None, list[Pair], bytes]:
         payload = envelope.data
-        plan = self._plan(payload.__class__, envelope.event_type)
         data = plan.encoder.encode(payload)
         id_bytes, time_text = self._stamp()
         moment = envelope.timestamp if timestamp is None else timestamp
@@ -239,7 +257,7 @@ class Intake:
     def _refused(
         self, error: PublishError, topic: str | None = None, event_id: str | None = None
     ) -> Delivery:
-        self._engine.ledger.reject()
+        self._engine.ledger.reject(error)
         self._engine.signals.send(
             Rejected(error.code, str(error.args[0] if error.args else ""), _name(event_id), _name(topic))
         )

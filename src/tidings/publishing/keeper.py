@@ -156,6 +156,11 @@ class Keeper:
         return self.desk.mind.breakers
 
     @property
+    def store_share(self) -> float:
+        """How much of the store is used up, of 1; 0 without one."""
+        return 0.0 if self.housing is None else self.housing.share
+
+    @property
     def letters(self) -> int:
         """Letters held here: in the store, or in memory."""
         return self._letters.in_memory + (self.housing.letters if self.housing else 0)

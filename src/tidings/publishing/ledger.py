@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from tidings.errors import PublishError
 from tidings.publishing.entry import Delivery, Failure
 from tidings.publishing.threads import native_rlock
 from tidings.states import State
@@ -37,7 +38,8 @@ class Ledger:
         self._swept = 0
         self._cancelled = 0
         self._replayed = 0
-        self._rejected = 0
+        self._rejected: dict[str, int] = {}
+        self._shed: dict[str, int] = {}
         self._lock = native_rlock()  # re-entrant: a signal handler may close() inside any of this
 
     def cancel(self, entry: Delivery, failure: Failure | None = None) -> None:
@@ -85,15 +87,22 @@ class Ledger:
         with self._lock:
             self._open.append(entry)
 
-    def reject(self) -> None:
+    def reject(self, error: PublishError) -> None:
         """Count a refusal."""
         with self._lock:
-            self._rejected += 1
+            self._rejected[error.code] = self._rejected.get(error.code, 0) + 1
+            if error.shed is not None:
+                self._shed[error.shed] = self._shed.get(error.shed, 0) + 1
 
     @property
-    def rejected(self) -> int:
-        """How often publish() refused."""
-        return self._rejected
+    def rejected(self) -> dict[str, int]:
+        """How often publish() refused, by the codes of its errors."""
+        return dict(self._rejected)
+
+    @property
+    def shed(self) -> dict[str, int]:
+        """How many of these were refused to keep room for others, by their priority."""
+        return dict(self._shed)
 
     @property
     def replayed(self) -> int:
@@ -138,6 +147,10 @@ class Ledger:
         self.sweep()
         with self._lock:
             return [entry for entry in self._open if not entry.ended]
+
+    def has(self, entry: Delivery) -> bool:
+        """Is this very entry here, and has it not ended? Looks at all of them."""
+        return any(each is entry for each in self.open_entries())
 
     def stamp(self, now: float) -> list[Delivery]:
         """Every entry that has not ended, in the order of arrival; the new ones are born ``now``."""

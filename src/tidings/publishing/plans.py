@@ -11,7 +11,7 @@ import msgspec
 from tidings.errors import InvalidEvent
 from tidings.events.cloudevents import BinaryFrame, structured_frame
 from tidings.events.codec import to_json
-from tidings.events.declare import Declaration, Registry, declaration_of
+from tidings.events.declare import Declaration, Priority, Registry, declaration_of
 from tidings.events.encoders import Encoder, encoder_for
 from tidings.events.envelope import Envelope
 from tidings.events.fields import declared_fields
@@ -40,6 +40,7 @@ class Plan(msgspec.Struct, frozen=True):
     key_of: KeyOf
     key_field: str | None
     """The field, or the path, that the key is read from; None for a function, and without a key."""
+    priority: Priority
 
     def key(self, event: object) -> bytes | None:
         """The record's key. Raises InvalidEvent, also where the field that is the key is None."""
@@ -121,6 +122,7 @@ class Plans:
             encoder=encoder,
             key_of=key_of or _no_key,
             key_field=_field(declaration) if key_of else None,
+            priority=declaration.priority if declaration else "normal",
         )
 
 

@@ -14,7 +14,6 @@ from tidings.errors import InvalidEvent, PublishError
 from tidings.events.codec import to_json
 from tidings.events.correlation import current_correlation_id
 from tidings.events.declare import Registry, default_registry
-from tidings.events.envelope import Envelope
 from tidings.events.frame import text
 from tidings.events.headers import CONTENT_TYPE, RAW, Headers
 from tidings.events.keys import Key
@@ -22,6 +21,7 @@ from tidings.publishing import forks
 from tidings.publishing.batch import Batch
 from tidings.publishing.contracts import Sender, TopicSender
 from tidings.publishing.entry import Delivery
+from tidings.publishing.guards.waiting import until_there_is_room
 from tidings.publishing.intake import Intake, as_bytes
 from tidings.publishing.pending import Pending
 from tidings.publishing.threads import off_the_hub
@@ -116,11 +116,33 @@ class Publisher(Intake):
         ):
             return hot(event)
         try:
-            envelope = event if isinstance(event, Envelope) else Envelope(data=event)
-            envelope = envelope.but(event_type, event_id, correlation_id)
-            return self._publish_envelope(envelope, topic, key, headers, timestamp, max_block)
+            return self._publish_with(
+                event,
+                event_type=event_type,
+                topic=topic,
+                key=key,
+                headers=headers,
+                correlation_id=correlation_id,
+                event_id=event_id,
+                timestamp=timestamp,
+                max_block=max_block,
+            )
         except PublishError as error:
             return self._refused(error, topic, event_id)
+
+    async def apublish(self, event: object, *, max_block: float | None = None, **options: Any) -> Delivery:
+        """``publish`` for a coroutine that would rather wait than be refused; ``options`` are the same.
+
+        In a running event loop ``publish`` raises at once when there is no room. This waits for up to
+        ``max_block`` seconds (default MAX_BLOCK), without blocking the loop, for the queue, the store, the
+        rate or the bulkhead, and returns the Delivery once the event is accepted; that can be awaited in
+        turn. Raises PublishError as ``publish`` does. When it is cancelled, nothing was taken.
+        """
+        patience = self._settings.max_block if max_block is None else max_block
+        try:
+            return await until_there_is_room(lambda: self._publish_with(event, **options), patience)
+        except PublishError as error:
+            return self._refused(error, options.get("topic"), options.get("event_id"))
 
     def publish_batch(
         self, events: Iterable[object], *, max_block: float | None = None, **options: Any

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from tidings.settings.raw import refused
 from tidings.settings.values import PLACE, topic_name
+from tidings.topics import EVERY_TOPIC
 
 if TYPE_CHECKING:
     from tidings.settings.model import Settings
@@ -240,3 +241,18 @@ def _dead_letters(settings: Settings, name: Name) -> Iterator[tuple[str, str]]:
         if topic in {names.get(each, each) for each in events}:
             yield "dlq_topic", f"is in {name(field)} too: letters need a topic that no event goes to"
             return
+
+
+@_reads("rate_limit", "rate_burst")
+def _rate(settings: Settings, name: Name) -> Iterator[tuple[str, str]]:
+    if settings.rate_burst is not None and settings.rate_limit is None:
+        yield "rate_burst", f"has no effect, since {name('rate_limit')} is not set"
+
+
+@_reads("bulkhead", "topics")
+def _bulkhead(settings: Settings, name: Name) -> Iterator[tuple[str, str]]:
+    for topic in settings.bulkhead:
+        if topic != EVERY_TOPIC:
+            yield from _named("bulkhead", topic, settings)
+        if settings.topics.get(topic, topic) != topic and settings.topics[topic] in settings.bulkhead:
+            yield "bulkhead", f"has {topic!r} and its topic {settings.topics[topic]!r}; give one of them"

@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from tidings.settings.checks import contradictions, warn
 from tidings.settings.consuming import Consuming
+from tidings.settings.guarding import Guarding
 from tidings.settings.keeping import Keeping
 from tidings.settings.naming import Naming
 from tidings.settings.security import Security
@@ -19,7 +20,7 @@ from tidings.settings.sources import Found, add_code, gather
 from tidings.settings.wording import config_error, problems_by_field
 
 
-class Settings(Consuming, Keeping, Sending, Security, Naming, BaseSettings):
+class Settings(Consuming, Guarding, Keeping, Sending, Security, Naming, BaseSettings):
     """Everything a publisher is configured by. Frozen, and checked as a whole when made.
 
     ``Settings(brokers="localhost:9092", max_block="500ms")``: names in lower case go before the environment

@@ -12,7 +12,7 @@ import yaml
 from pydantic_settings import BaseSettings, EnvSettingsSource
 
 from tidings.settings import yamlfile
-from tidings.settings.strangers import LATER, closest, look_at_environment, tell_later
+from tidings.settings.strangers import closest, look_at_environment
 from tidings.settings.values import readable_file
 
 _EITHER = ({"password", "password_file"},)
@@ -81,8 +81,6 @@ def _add_yaml(found: Found, model: type[BaseSettings], path: object) -> None:
             if value is not None:  # `PASSWORD:` with nothing behind it, like an empty variable, is not set
                 values[known[key]] = value
                 names[known[key]] = f"{key} in {where}"
-        elif key in LATER:
-            tell_later(f"{key} in {where}")
         else:
             found.problems.append(_unknown(f"{key} in {where}", str(key), known))
     found.add(values, names)
@@ -112,8 +110,6 @@ def _load(file: Path) -> dict[Any, Any]:
 
 def _unknown(name: str, bare: str, known: Iterable[str]) -> str:
     """The problem of a name that is no setting; the likely one is spelled as in ``known``."""
-    if bare.upper() in LATER:
-        return f"{name}: is not available in this version of tidings"
     spelled = {each.upper(): each for each in known}
     likely = closest(bare.upper(), spelled)
     return f"{name}: there is no such setting" + (f"; is {spelled[likely]} meant?" if likely else "")

@@ -1,4 +1,4 @@
-"""Names that look like settings and are none: probable typos, later versions' names, other programs'."""
+"""Names that look like settings and are none: probable typos, and other programs'."""
 
 from __future__ import annotations
 
@@ -8,15 +8,6 @@ import re
 from collections.abc import Iterable, Mapping
 
 _log = logging.getLogger("tidings.settings")
-
-LATER = frozenset(
-    {
-        "RATE_LIMIT",
-        "RATE_BURST",
-        "BULKHEAD",
-    }
-)
-"""Settings of later versions: known, without effect in this one."""
 
 _ALSO_CALLED = {
     "BOOTSTRAP_SERVERS": "BROKERS",
@@ -64,18 +55,11 @@ def look_at_environment(environment: Mapping[str, str], known: Iterable[str]) ->
     names = {name.upper().removeprefix("KAFKA_") for name in environment if name.upper().startswith("KAFKA_")}
     ours = set(known)
     for name in sorted(names - ours):
-        if name in LATER:
-            tell_later(f"KAFKA_{name}")
-        elif likely := _likely(name, names, ours):
+        if likely := _likely(name, names, ours):
             _tell(
                 f"KAFKA_{name}",
                 f"KAFKA_{name} is no setting of tidings and was not read. Is KAFKA_{likely} meant?",
             )
-
-
-def tell_later(name: str) -> None:
-    """Warn, once per process and name, that a setting has no effect in this version."""
-    _tell(name, f"{name} has no effect in this version of tidings.")
 
 
 def closest(name: str, known: Iterable[str]) -> str | None:

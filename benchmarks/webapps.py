@@ -14,6 +14,7 @@ from time import perf_counter_ns
 from typing import Any
 
 from pydantic import BaseModel
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from starlette.applications import Starlette
 from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.requests import Request
@@ -91,6 +92,18 @@ class Order(BaseModel):
     total: int
 
 
+class Rows(DeclarativeBase):
+    """The tables."""
+
+
+class Row(Rows):
+    """The one table."""
+
+    __tablename__ = "orders"
+    order_id: Mapped[str] = mapped_column(primary_key=True)
+    total: Mapped[int]
+
+
 def _starlette() -> Any:
     async def order(request: Request) -> JSONResponse:
         return JSONResponse({"order_id": request.path_params["order_id"], "total": 4200})
@@ -110,7 +123,29 @@ def _fastapi() -> Any:
     return service
 
 
-KINDS: dict[str, Callable[[], Any]] = {"starlette": _starlette, "fastapi": _fastapi}
+def _database() -> Any:
+    """FastAPI as most services have it: a plain function in a thread, that asks a database by SQLAlchemy."""
+    from fastapi import FastAPI
+    from sqlalchemy import create_engine, select
+    from sqlalchemy.orm import Session
+    from sqlalchemy.pool import StaticPool
+
+    engine = create_engine("sqlite://", connect_args={"check_same_thread": False}, poolclass=StaticPool)
+    Rows.metadata.create_all(engine)
+    with Session(engine) as session, session.begin():
+        session.add_all(Row(order_id=f"o-{n}", total=4200) for n in range(100))
+    service = FastAPI()
+
+    @service.get("/orders/{order_id}")
+    def order(order_id: str, currency: str = "EUR") -> Order:
+        with Session(engine) as session:
+            row = session.scalars(select(Row).where(Row.order_id == order_id)).one()
+            return Order(order_id=row.order_id, total=row.total)
+
+    return service
+
+
+KINDS: dict[str, Callable[[], Any]] = {"starlette": _starlette, "fastapi": _fastapi, "database": _database}
 
 if "SIDE" in os.environ:
     app = KINDS[os.environ["KIND"]]()

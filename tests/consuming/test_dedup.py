@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from support.consuming import FakeClient, FakeRecord, Life, event_value, orders
 from support.events import OrderPlaced
 from support.processes import wait_until
-from tidings import ConfigError, Message, Publisher, Reject
+from tidings import ConfigError, Delivery, Message, Publisher, Reject, State
 from tidings.consuming.seen import MemorySeen, Seen, SqliteSeen
 from tidings.testing.memory import InMemoryTransport
 
@@ -139,28 +139,37 @@ def test_it_counts_as_handled_when_what_it_published_is_in_kafka(kind: str, is_b
         assert all(life.seen.has("group", f"0-{number}", 0) for number in range(4))
 
 
-def test_outputs_that_are_stored_are_enough_where_the_terms_say_so(tmp_path: Path) -> None:
+@pytest.mark.parametrize("outputs", ["stored", "delivered"])
+def test_outputs_that_are_stored_are_enough_where_the_terms_say_so(tmp_path: Path, outputs: Any) -> None:
     transport = InMemoryTransport()
     with Publisher(
-        brokers="in-memory.invalid:9092", transport=transport, durability="write-ahead", store_dir=tmp_path
+        brokers="in-memory.invalid:9092",
+        transport=transport,
+        durability="spill",
+        store_after="100ms",
+        outage_after="100ms",
+        store_dir=tmp_path,
     ) as publisher:
+        life = Life(FakeClient(orders(5)))
+        published: list[Delivery] = []
+
+        @life.on(OrderPlaced, outputs=outputs)
+        def work(message: Message[OrderPlaced]) -> None:
+            published.append(publisher.produce("out", b"x"))
+
         transport.down()
-        for outputs, expected in (("stored", True), ("delivered", False)):
-            life = Life(FakeClient(orders(5)))
-
-            def work(message: Message[OrderPlaced]) -> None:
-                publisher.produce("out", b"x")
-
-            life.on(OrderPlaced, outputs=outputs)(work)  # type: ignore[arg-type]
-            life.start()
-            life.client.change("assigned", ("orders", 0))
-            assert wait_until(lambda life=life: life.tally.handled == 5)  # type: ignore[misc]
-            if expected:
-                assert wait_until(lambda life=life: life.client.reached() == 5)  # type: ignore[misc]
-            life.stop(0.2)
-            assert (life.client.reached() == 5) is expected
-        transport.up()
-        assert publisher.flush(60)
+        life.start()
+        life.client.change("assigned", ("orders", 0))
+        try:
+            assert wait_until(lambda: len(published) == 5)
+            assert wait_until(lambda: all(it.state is State.STORED for it in published))
+            assert wait_until(lambda: bool(life.fate._awaited) is (outputs == "delivered"))
+            assert life.client.reached() == (0 if outputs == "delivered" else 5)
+            transport.up()
+            assert wait_until(lambda: life.client.reached() == 5)
+            assert publisher.flush(60)
+        finally:
+            life.stop()
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

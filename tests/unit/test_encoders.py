@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from support.ids import named
 from tidings import InvalidEvent
 from tidings.events.encoders import encoder_for
 
@@ -214,7 +215,7 @@ def test_classes_that_cannot_be_checked_are_refused_by_name() -> None:
         Constants(ratio=NAN),
         Constants(ratio=[{"a": -math.inf}]),
     ],
-    ids=repr,
+    ids=named,
 )
 def test_models_that_were_not_validated_or_are_not_finite_are_refused(payload: object) -> None:
     with pytest.raises(InvalidEvent):

@@ -11,6 +11,7 @@ from confluent_kafka import KafkaError, KafkaException
 
 from support.books import LONG, MakePublisher, check_books, doom, settle
 from support.events import OrderPlaced
+from support.ids import named
 from support.processes import wait_until
 from tidings import HealthStatus, Publisher, PublisherClosed, PublisherFailed, State
 from tidings.publishing.transport import Report
@@ -160,7 +161,7 @@ class Odd(InMemoryTransport):
 
 @pytest.mark.parametrize("taken", [True, False])
 @pytest.mark.parametrize(
-    "error", [RuntimeError("odd"), MemoryError(), KeyboardInterrupt(), SystemExit(2)], ids=repr
+    "error", [RuntimeError("odd"), MemoryError(), KeyboardInterrupt(), SystemExit(2)], ids=named
 )
 def test_an_odd_error_of_produce_is_raised_and_the_event_is_accounted_for(
     make_publisher: MakePublisher, error: BaseException, taken: bool

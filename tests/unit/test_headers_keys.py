@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from support.ids import named
 from tidings import InvalidEvent, Personal
 from tidings.events.headers import ENVELOPED, RAW, HeaderCheck, headers_size
 from tidings.events.keys import encode_key, key_reader
@@ -70,7 +71,7 @@ def test_headers_come_out_in_order_as_bytes(pairs: list[tuple[str, str | bytes |
         5,
         object(),
     ],
-    ids=repr,
+    ids=named,
 )
 def test_bad_headers_are_refused_the_second_time_too(check: HeaderCheck, headers: Any, again: int) -> None:
     for _ in range(again):

@@ -9,6 +9,7 @@ import msgspec
 import pydantic
 import pytest
 
+from support.ids import named
 from tidings import EventTooLarge, InvalidEvent, Publisher, PublishError, QueueFull, Registry, correlation
 from tidings.testing import InMemoryRecord, InMemoryTransport
 
@@ -81,7 +82,7 @@ def _comparable(record: InMemoryRecord) -> tuple[object, ...]:
     return own, text, headers, record.key, record.topic, record.partition
 
 
-@pytest.mark.parametrize("payload", SOUND, ids=repr)
+@pytest.mark.parametrize("payload", SOUND, ids=named)
 @pytest.mark.parametrize("correlation_id", [None, 'quote " and ü'])
 def test_the_same_record(transport: InMemoryTransport, payload: object, correlation_id: str | None) -> None:
     with Publisher(transport=transport) as publisher:
@@ -99,7 +100,7 @@ def test_the_same_record(transport: InMemoryTransport, payload: object, correlat
     assert len(transport.records) == 4
 
 
-@pytest.mark.parametrize(("payload", "error"), UNSOUND, ids=lambda value: repr(value)[:30])
+@pytest.mark.parametrize(("payload", "error"), UNSOUND, ids=lambda value: named(value)[:30])
 def test_the_same_refusal(transport: InMemoryTransport, payload: Any, error: type[PublishError]) -> None:
     sound = next(each for each in SOUND if type(each) is type(payload))
     with Publisher(transport=transport) as publisher:

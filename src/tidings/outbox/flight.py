@@ -87,4 +87,4 @@ class Flight:
 
     def _is_stored(self, delivery: Delivery) -> bool:
         """True while the event is on the publisher's disk and not in Kafka, as far as can be told here."""
-        return delivery.offset < 0 and (not delivery.ended or self._has_stored())
+        return delivery.partition < 0 and (not delivery.ended or self._has_stored())

@@ -38,5 +38,11 @@ def losses(outputs: Iterable[Delivery]) -> str:
 
 
 def _is_stored(output: Delivery) -> bool:
-    """True while an event that is safe on disk is not in Kafka, as far as its process can tell."""
-    return output.state is State.STORED and output.partition < 0 and output._keeper.ledger.stored > 0
+    """True while an event that is safe on disk is not in Kafka, as far as its process can tell: it is with
+    the client, or a row, and rows are told apart by how old they are at least."""
+    if output.state is not State.STORED or output.partition >= 0:
+        return False
+    if not output.ended:
+        return True
+    first = output.shelf.first_row if output.shelf is not None else None
+    return first is not None and first <= output.seq

@@ -176,7 +176,7 @@ def gunicorn(broker: EmbeddedBroker, tmp_path: Path) -> Iterator[int]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     program = Path(__file__).parent / "programs" / "metered.py"
-    command = [sys.executable, "-m", "gunicorn", "-c", str(program), "--workers", "3", "--preload"]
+    command = [sys.executable, "-m", "gunicorn", "-c", "metered_conf.py", "--workers", "3", "--preload"]
     process = subprocess.Popen(
         [*command, "--bind", f"127.0.0.1:{port}", "--log-level", "error", "metered:application"],
         cwd=program.parent,

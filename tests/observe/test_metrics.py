@@ -54,6 +54,8 @@ def test_two_publishers_each_under_its_name(registry: CollectorRegistry) -> None
             one.produce("t", b"1").wait(LONG)
         two.produce("t", b"1").wait(LONG)
         with pytest.raises(PublishError):
+            two.produce("bad topic", b"1")
+        with pytest.raises(PublishError):
             two.publish(object())
         found = _numbers(registry)
     assert found["kafka_messages_sent_total{client_id=one}"] == 3
@@ -61,7 +63,8 @@ def test_two_publishers_each_under_its_name(registry: CollectorRegistry) -> None
     assert found["kafka_messages_failed_total{client_id=one}"] == 0
     assert found["kafka_dead_letter_queue_size{client_id=one}"] == 0
     assert found["kafka_retry_attempts_total{client_id=one}"] == 0
-    assert found["tidings_rejected_total{client_id=two}"] == 1
+    assert found["tidings_rejected_total{client_id=two}"] == 2
+    assert found["tidings_rejected_by_code_total{client_id=two,code=KAFKA_INVALID_TOPIC}"] == 1
     assert found["tidings_in_flight{client_id=one}"] == 0
 
 

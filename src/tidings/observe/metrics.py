@@ -115,11 +115,31 @@ PUBLISHER: Final = (
     _counter("tidings.dead_lettered", "Events that became letters.", lambda it: it.dead_lettered),
     _counter("tidings.lost", "Events that are gone.", lambda it: it.lost),
     _counter("tidings.rejected", "Events that publish() refused.", lambda it: it.rejected),
+    Metric(
+        "tidings.rejected_by_code",
+        "counter",
+        "Events that publish() refused, by the error's code.",
+        lambda it: it.rejected_by,
+        by="code",
+    ),
+    Metric(
+        "tidings.shed",
+        "counter",
+        "Events refused to keep room for those of a higher priority, by their own.",
+        lambda it: it.shed,
+        by="priority",
+    ),
     _counter("tidings.discarded", "Events that a disabled publisher took.", lambda it: it.discarded),
     _gauge("tidings.stored", "Events that only the store has.", lambda it: it.stored),
     _gauge("tidings.in_flight", "Events accepted and not ended or stored.", lambda it: it.in_flight),
     _gauge("tidings.unprotected", "Events of which a failing store has no copy.", lambda it: it.unprotected),
     _gauge("tidings.failed", "Publishers that have stopped for good.", lambda it: it.failed, "{publisher}"),
+    _by_topic(
+        "tidings.under_way",
+        "Events under way, where BULKHEAD has a cap.",
+        lambda it: it.under_way,
+        "{event}",
+    ),
     _by_topic("tidings.breaker_open", "1 for a topic that takes no events.", _open_breakers, "{topic}"),
 )
 

@@ -24,10 +24,3 @@ def publish(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iter
 
 
 application = wsgi_endpoints(health, app=publish)
-
-
-def child_exit(server: Any, worker: Any) -> None:
-    """For gunicorn, whose configuration this file is too."""
-    from prometheus_client.multiprocess import mark_process_dead
-
-    mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]

@@ -40,7 +40,7 @@ def test_nothing_is_left_after_stop(scratch: Path) -> None:
     kafka.stop()
 
 
-@pytest.mark.parametrize("meanwhile", ["pass", "kafka.pause(1)", "os.fork() or time.sleep(600)"])
+@pytest.mark.parametrize("meanwhile", ["pass", "kafka.pause(1); os.fork() or time.sleep(600)"])
 def test_nothing_is_left_when_the_parent_is_killed(scratch: Path, meanwhile: str) -> None:
     script = f"""if True:
     import json, os, time

@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from tidings.kafka.dead_letters import DeadLetterTopic
     from tidings.letters.letter import DeadLetter
     from tidings.letters.replay import Replay
+    from tidings.observe.health import HealthRegistry
     from tidings.settings import Settings
     from tidings.stopping import close_on_signals, lifespan
     from tidings.usecases.translations import TranslationEvents
@@ -77,6 +78,7 @@ __all__ = [
     "EventTooLarge",
     "HandlerError",
     "Health",
+    "HealthRegistry",
     "HealthStatus",
     "InvalidEvent",
     "InvalidTopic",
@@ -124,6 +126,7 @@ logging.getLogger("tidings").addHandler(logging.NullHandler())
 
 _LATER = {
     "Consumer": "tidings.consuming.consumer",
+    "HealthRegistry": "tidings.observe.health",
     "MemorySeen": "tidings.consuming.seen",
     "Seen": "tidings.consuming.seen",
     "SqliteSeen": "tidings.consuming.seen",

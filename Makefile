@@ -46,6 +46,10 @@ chaos: setup
 bench: setup
 	$(BIN)/python -m benchmarks.publish
 	$(BIN)/python -m benchmarks.store
+	$(BIN)/python -m benchmarks.consume
+	$(BIN)/python -m benchmarks.observe
+	$(BIN)/python -m benchmarks.outbox
+	$(BIN)/python -m benchmarks.web
 
 lint: setup
 	$(BIN)/ruff check .

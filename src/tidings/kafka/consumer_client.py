@@ -39,12 +39,15 @@ def consumer_config(settings: Settings, group: str) -> dict[str, Any]:
     Raises ConfigError as ``client_config`` does.
     """
     classic = settings.group_protocol == "classic"
+    session = int(settings.session_timeout * 1000)
+    # librdkafka's 3 s alone would let a session shorter than that end between two heartbeats.
+    alive = {"session.timeout.ms": session, "heartbeat.interval.ms": min(3000, session // 3)}
     own = {
         **_OURS,
         "max.poll.interval.ms": int(settings.max_poll_interval * 1000),
         "group.protocol": settings.group_protocol,
         # With KIP-848 both are the brokers' business, and librdkafka refuses to be told.
-        **({"session.timeout.ms": int(settings.session_timeout * 1000)} if classic else {}),
+        **(alive if classic else {}),
         **({"partition.assignment.strategy": "cooperative-sticky"} if classic else {}),
         **({"group.instance.id": settings.group_instance_id} if settings.group_instance_id else {}),
     }

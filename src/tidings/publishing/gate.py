@@ -68,9 +68,13 @@ class Gate:
             or self.refusal is not None
         )
 
+    def is_shut(self, topic: str) -> bool:
+        """True while the topic's breaker is open: its events go to the store, and stay there."""
+        return topic in self._shut
+
     def diverts(self, topic: str, key: bytes | None) -> bool:
         """True when an event of this topic and key has to go through the store."""
-        if self._always or self.rebuilding or topic in self._shut:
+        if self._always or self.rebuilding or self.is_shut(topic):
             return True
         bucket = bucket_of(key)
         if bucket is None:

@@ -51,8 +51,9 @@ class Guarding(Group):
     bulkhead: Annotated[dict[str, int], BeforeValidator(_caps)] = Field(default_factory=dict)
     """The most events of one topic that may be under way: accepted, neither delivered nor in the store alone.
     One topic that is slow cannot take the whole queue then; above it publish() waits for up to MAX_BLOCK and
-    raises BulkheadFull. A number for every topic, or a map, in which ``*`` is every other topic:
-    ``orders=5000,*=1000``. Not set: no cap."""
+    raises BulkheadFull. While a topic's breaker is open its events go to the store and need no place; give it
+    what comes in OUTAGE_AFTER at least, or the first seconds of an outage refuse some. A number for every
+    topic, or a map, in which ``*`` is every other topic: ``orders=50000,*=10000``. Not set: no cap."""
 
     shedding: bool = False
     """True: when the store, or without one the queue, or the RATE_LIMIT is nearly used up, events declared

@@ -55,6 +55,7 @@ class Guards:
     def __init__(self, engine: Engine, settings: Settings) -> None:
         rate = settings.rate_limit
         self._arrive = engine.ledger.arrivals.append
+        self._gate = engine.gate
         caps = {settings.topics.get(name, name): cap for name, cap in settings.bulkhead.items()}
         self._bucket = None if rate is None else TokenBucket(rate, settings.burst)
         self._bulkhead = Bulkhead(caps) if caps else None
@@ -73,7 +74,7 @@ class Guards:
 
     def _door(self, priority: Priority) -> Door:
         bucket, bulkhead, share, lock = self._bucket, self._bulkhead, self._shares[priority], self._lock
-        arrive, clock = self._arrive, time.monotonic
+        arrive, gate, clock = self._arrive, self._gate, time.monotonic
 
         def door(entry: Delivery) -> None:
             entry.ended = True  # it is not in the ledger yet: cancel() has nothing to take back
@@ -82,13 +83,14 @@ class Guards:
                 raise Held(door, kind, self._shed_text(words, priority), shed=priority)
             with lock:
                 now = clock()
-                if bulkhead is not None and not bulkhead.has_room(entry.topic, now):
+                places = None if gate.is_shut(entry.topic) else bulkhead  # the store has room of its own
+                if places is not None and not places.has_room(entry.topic, now):
                     raise Held(door, BulkheadFull, self._full_text(entry.topic))
                 if bucket is not None and (due := bucket.take(now, share)):
                     shed = None if bucket.is_empty else priority
                     raise Held(door, RateLimited, self._limit_text(due, shed), due=due, shed=shed)
-                if bulkhead is not None:
-                    bulkhead.add(entry)
+                if places is not None:
+                    places.add(entry)
                 # No call between these two: whoever sees it open finds it in the ledger.
                 entry.ended = False
                 arrive(entry)

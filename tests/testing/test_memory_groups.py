@@ -13,6 +13,7 @@ from support.events import OrderPlaced, registry
 from support.processes import wait_until
 from tidings import Consumer, DeadLetter, Message, Publisher
 from tidings.testing import InMemoryTransport
+from tidings.testing.memorygroup import MemoryGroup
 
 
 @pytest.fixture
@@ -199,3 +200,43 @@ def test_members_that_come_and_go_lose_nothing_and_keep_the_order(transport: InM
         if number not in firsts[key]:
             firsts[key].append(number)
     assert all(numbers == sorted(numbers) for numbers in firsts.values())
+
+
+class Wants:
+    """A member that named some topics."""
+
+    def __init__(self, *names: str) -> None:
+        self.names = frozenset(names)
+
+    def wants(self, topic: str) -> bool:
+        return topic in self.names
+
+
+def test_partitions_are_dealt_evenly_to_those_who_want_them() -> None:
+    group = MemoryGroup()
+    members = [Wants("a", "b"), Wants("a", "b"), Wants("b")]
+    for member in members:
+        group.join(member)
+    shares = [group.share_of(member, ["a", "b", "c"], 6) for member in members]
+    dealt = sorted(place for share in shares for place in share)
+    assert dealt == [(topic, partition) for topic in ("a", "b") for partition in range(6)]
+    assert [len(share) for share in shares] == [5, 5, 2]
+    group.leave(members[0])
+    assert len(group.share_of(members[1], ["a", "b", "c"], 6)) == 9
+
+
+def test_a_partition_has_one_owner_and_nobody_else_commits() -> None:
+    group, first, second, place = MemoryGroup(), Wants("a"), Wants("a"), ("a", 0)
+    assert group.claim(place, first)
+    assert not group.claim(place, second)
+    assert group.commit(first, place, 3, "mark")
+    assert not group.commit(second, place, 9, "")
+    group.release(second, [place])
+    assert not group.claim(place, second)
+    group.release(first, [place])
+    assert group.claim(place, second)
+    assert not group.commit(first, place, 9, "")
+    assert group.committed == {place: (3, "mark")}
+    group.evict()
+    assert not group.commit(second, place, 9, "")
+    assert group.claim(place, first)

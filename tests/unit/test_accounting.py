@@ -17,6 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from support.books import LONG, MakePublisher, check_books, check_closed, doom, ids_of, settle
 from support.events import OrderPlaced
+from support.processes import wait_until
 from tidings import Delivery, Publisher, PublisherClosed, PublishError, State
 from tidings.testing.memory import InMemoryTransport
 
@@ -249,3 +250,15 @@ def test_lost_is_never_zeroed_and_every_loss_is_told(
     publisher.publish(OrderPlaced("o")).wait(LONG)
     assert publisher.close(LONG).lost == 5
     assert publisher.stats().lost == 5
+
+
+def test_a_breaker_closes_with_what_is_acknowledged_right_after_it_opened(
+    make_publisher: MakePublisher, transport: InMemoryTransport
+) -> None:
+    publisher = make_publisher(durability="memory", retry_max=1000)
+    transport.fail_always(lambda record: record.topic == "orders", "TOPIC_AUTHORIZATION_FAILED")
+    delivery = publisher.produce("orders", b"x")
+    assert wait_until(lambda: bool(publisher.stats().breakers))
+    transport.clear_faults()
+    assert delivery.wait(LONG)
+    assert wait_until(lambda: not publisher.stats().breakers)

@@ -319,6 +319,7 @@ class Keeper:
         if isinstance(action, Decision):
             self._decide(action)
         elif isinstance(action, BreakerChanged):
+            self._engine.ledger.gather_acked()  # or what is sent again is there before the next look
             self._engine.breaker_changed(action.topic, action.cause)
         elif isinstance(action, Probe):
             if self._hands.probe(action.topic):

@@ -42,6 +42,11 @@ class Ledger:
         self._shed: dict[str, int] = {}
         self._lock = native_rlock()  # re-entrant: a signal handler may close() inside any of this
 
+    def gather_acked(self) -> None:
+        """From now on note of which topics something is acknowledged."""
+        if self.acked is None:
+            self.acked = set()
+
     def cancel(self, entry: Delivery, failure: Failure | None = None) -> None:
         """Take an entry back that the caller was refused, once: it was never accepted."""
         with self._lock:

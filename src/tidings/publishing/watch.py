@@ -79,7 +79,7 @@ class Watch:
             look.probing = topic in self.probing
             look.waiting = any(shelf.waiting(topic) for shelf in desk.shelves)
         if looks or desk.mind.is_watching:
-            ledger.acked = set()
+            ledger.gather_acked()
 
     def _take_unreported(self, entries: list[Delivery]) -> None:
         """A report can be eaten by a signal handler that raises (ENGINE R20): once the client is empty, what

@@ -70,17 +70,19 @@ class OffsetContract(ConsumerSuite):
                 outputs.publish(Placed(order.order_id, -order.total), topic="billed")
 
             with consumer:
-                assert eventually(lambda: consumer.stats().handled == 10)
-                positions = [it.position for it in consumer.stats().partitions.values()]
-                assert not any(positions)
+                for number in range(10, 13):  # one at a time, so that polls come and go meanwhile
+                    assert eventually(partial(_has_handled, consumer, number))
+                    _publish(publisher, topic, range(number, number + 1))
+                assert eventually(partial(_has_handled, consumer, 13))
+                assert not any(it.position for it in consumer.stats().partitions.values())
                 assert not any(carrier.committed(topic, group).values())
                 elsewhere.up()
                 assert eventually(
-                    lambda: sum(it.position or 0 for it in consumer.stats().partitions.values()) == 10
+                    lambda: sum(it.position or 0 for it in consumer.stats().partitions.values()) == 13
                 )
-        assert len(elsewhere.records) == 10
-        assert sum(carrier.committed(topic, group).values()) == 10
-        inputs = {it.json()["event_id"]: it.json()["correlation_id"] for it in carrier.read(topic, 10)}
+        assert len(elsewhere.records) == 13
+        assert sum(carrier.committed(topic, group).values()) == 13
+        inputs = {it.json()["event_id"]: it.json()["correlation_id"] for it in carrier.read(topic, 13)}
         correlations = {it.json()["correlation_id"] for it in elsewhere.records}
         assert correlations == {correlation or event_id for event_id, correlation in inputs.items()}
 

@@ -41,6 +41,12 @@ def _state(pid: int) -> str:
         return "Z"
 
 
+def memory_of(pid: int) -> int:
+    """How much memory a process has in use (its resident set), in bytes."""
+    command = ["ps", "-o", "rss=", "-p", str(pid)]
+    return 1024 * int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
 def wait_until(true: Callable[[], bool], timeout: float = 30.0) -> bool:
     """Whether it becomes true within ``timeout`` seconds."""
     deadline = time.monotonic() + timeout

@@ -1,7 +1,8 @@
 """A member of a group whose handler writes a ledger, may publish, and may kill its process.
 
 Told as JSON: brokers, topic, group, ledger, settings, ``form`` (sync or async); ``results`` (null: publishes
-nothing), ``pace`` (seconds a handler takes), ``deadly`` (numbers of the events that kill) and ``death``.
+nothing), ``pace`` (seconds a handler takes, while the file ``slow`` is there, if one is named), ``deadly``
+(numbers of the events that kill) and ``death``; ``status``: a file to tell how many partitions are paused.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import os
 import resource
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -31,6 +33,23 @@ publisher = (
     Publisher(brokers=told["brokers"], service="worker", durability="memory") if told["results"] else None
 )
 pace: float = told.get("pace", 0)
+
+
+def watch() -> None:
+    """Looks for ``slow``, and tells ``status``."""
+    global pace  # noqa: PLW0603
+    while True:
+        if not Path(told["slow"]).exists():
+            pace = 0
+        paused = sum(it.is_paused for it in consumer.stats().partitions.values())
+        new = Path(told["status"]).with_suffix(".new")
+        new.write_text(json.dumps({"paused": paused}))
+        new.rename(told["status"])
+        time.sleep(0.2)
+
+
+if "status" in told:
+    threading.Thread(target=watch, daemon=True).start()
 deadly = set(told.get("deadly", ()))
 DEATHS: dict[str, Callable[[], object]] = {
     "abort": os.abort,

@@ -5,9 +5,14 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 
 pytest_plugins = ["pytester"]
+
+# No test is about time: a busy machine makes examples slow, and deadlines make those failures.
+hypothesis.settings.register_profile("tidings", deadline=None)
+hypothesis.settings.load_profile("tidings")
 
 
 @pytest.fixture(autouse=True, scope="session")

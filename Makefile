@@ -20,9 +20,10 @@ setup: .venv/.ready
 demo: setup
 	@$(BIN)/python -m examples.users_demo --broker $(BROKER)
 
-# Unit, contract and web tests: the in-memory transport, the embedded broker and one real Kafka node.
+# Unit, contract and web tests: the in-memory transport, the embedded broker and one real Kafka node. In two
+# processes: half of the time is waiting. The tests of a file share a broker, so they stay together.
 test: setup
-	$(PYTEST) tests --ignore tests/cluster
+	$(PYTEST) -n 2 --dist loadfile tests --ignore tests/cluster
 
 # What only a real broker can show. KAFKA_TEST_BROKERS=host:port uses one that is already there.
 test-kafka: setup

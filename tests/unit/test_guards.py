@@ -223,7 +223,7 @@ def test_apublish_waits_for_the_queue_too(make_publisher: MakePublisher) -> None
     asyncio.run(main())
 
 
-@pytest.mark.parametrize("guard", [{"bulkhead": 1}, {"rate_limit": 0.02, "rate_burst": 1}])
+@pytest.mark.parametrize("guard", [{"bulkhead": 1}, {"rate_limit": 0.002, "rate_burst": 1}])
 def test_close_ends_the_waiting(
     make_publisher: MakePublisher, transport: InMemoryTransport, guard: dict[str, Any]
 ) -> None:
@@ -308,6 +308,24 @@ def test_what_the_store_has_gives_its_place_back(
     assert wait_until(lambda: publisher.stats().under_way == {"orders": 0})
     transport.clear_faults()
     assert settle(publisher).delivered == 20
+
+
+def test_while_the_breaker_is_open_the_store_takes_more(
+    make_publisher: MakePublisher, transport: InMemoryTransport, tmp_path: Path
+) -> None:
+    publisher = make_publisher(
+        bulkhead=3, durability="spill", store_dir=tmp_path, max_block=0.0, outage_after=0.1
+    )
+    publisher.publish(Normal()).wait(LONG)
+    transport.down()
+    assert call_until_refused(publisher, CALLS["publish"]) == 3
+    assert wait_until(lambda: publisher.stats().breakers == {"orders": "silent"})
+    for _ in range(20):
+        publisher.publish(Normal())
+    assert wait_until(lambda: publisher.stats().stored == 20)
+    assert publisher.stats().under_way == {"orders": 3}
+    transport.up()
+    assert settle(publisher).delivered == 24
 
 
 def test_a_refused_event_takes_no_place(make_publisher: MakePublisher) -> None:

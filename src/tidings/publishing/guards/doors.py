@@ -77,7 +77,6 @@ class Guards:
         arrive, gate, clock = self._arrive, self._gate, time.monotonic
 
         def door(entry: Delivery) -> None:
-            entry.ended = True  # it is not in the ledger yet: cancel() has nothing to take back
             if share < 1.0 and (short := self._room.shortage(share, len(entry.value or b""))):
                 kind, words = short
                 raise Held(door, kind, self._shed_text(words, priority), shed=priority)
@@ -91,8 +90,6 @@ class Guards:
                     raise Held(door, RateLimited, self._limit_text(due, shed), due=due, shed=shed)
                 if places is not None:
                     places.add(entry)
-                # No call between these two: whoever sees it open finds it in the ledger.
-                entry.ended = False
                 arrive(entry)
 
         return door

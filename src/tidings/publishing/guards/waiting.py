@@ -44,7 +44,9 @@ class GuardedAdmission(Admission):
                     return
             max_block = max(0.0, end - time.monotonic())
         if not asked and not self._engine.ledger.has(entry):
-            entry.ended = True  # a signal handler raised on the way through the door: nothing to take back
+            entry.ended = (
+                True  # a signal handler's, on the way through the door: there is nothing to take back
+            )
         super().not_handed(entry, error, asked, max_block)
 
     def _wait(self, held: Held, end: float) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -327,3 +329,17 @@ def test_a_client_that_cannot_be_made_says_why_and_may_be_made_later(make_publis
         assert check_books(publisher).accepted == 0
     publisher._engine._connect = connect
     assert publisher.publish(OrderPlaced("o")).wait(LONG).state is State.DELIVERED
+
+
+def test_what_is_refused_after_the_close_keeps_nothing_alive(transport: InMemoryTransport) -> None:
+    publisher = Publisher(transport=transport, durability="memory", service="tests")
+    publisher.produce("t", b"x").wait(LONG)
+    publisher.close()
+    for _ in range(3):
+        with pytest.raises(PublisherClosed):
+            publisher.produce("t", b"x")
+    engine = weakref.ref(publisher._engine)
+    del publisher
+    gc.collect()  # the exceptions, whose frames hold entries, which the collector does not see
+    gc.collect()
+    assert engine() is None

@@ -97,6 +97,8 @@ class Admission:
             return _NoRoom()
         if not asked or transport is None or isinstance(error, PublishError):
             engine.ledger.cancel(entry)
+            if engine.closed:  # the pump sweeps no more, and the collector does not see entries
+                engine.ledger.sweep()
             raise error
         fault = transport.refusal(error) if isinstance(error, Exception) else None
         if isinstance(error, Exception) and entry.state is State.REJECTED:  # close() gave it up meanwhile

@@ -339,7 +339,6 @@ class Engine:
         self.produce = self._refuse_closed
 
     def _refuse_closed(self, *_: object) -> None:
-        self.ledger.sweep()  # the pump no longer does
         raise self.closed_error()
 
     @staticmethod

@@ -80,6 +80,7 @@ class Intake:
             self._engine = Engine(self._connect, self._settings, self._directory, self._logger)
         else:
             self._engine = DiscardingEngine(self._settings, self._logger)
+        self._doors = self._engine.guards.doors
         self._closer = Closer(self._engine, self._settings.close_timeout)
         self._stamp = Stamper(self._engine.tick)
         self._instrument(self._around)
@@ -130,7 +131,6 @@ class Intake:
     def _publish_with(
         self,
         event: object,
-        *,
         event_type: str | None = None,
         topic: str | None = None,
         key: Key = None,
@@ -144,8 +144,11 @@ class Intake:
         envelope = event if isinstance(event, Envelope) else Envelope(data=event)
         envelope = envelope.but(event_type, event_id, correlation_id)
         plan = self._plan(envelope.data.__class__, envelope.event_type)
-        record = self._record(plan, envelope, topic, key, headers, timestamp)
-        return self._accept(*record, -1, 0, max_block, self._engine.guards.doors[plan.priority])
+        door = self._doors[plan.priority]
+        target, value, record_key, pairs, id_bytes = self._record(
+            plan, envelope, topic, key, headers, timestamp
+        )
+        return self._accept(target, value, record_key, pairs, id_bytes, -1, 0, max_block, door)
 
     def _draft(
         self,

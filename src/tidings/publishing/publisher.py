@@ -117,15 +117,7 @@ class Publisher(Intake):
             return hot(event)
         try:
             return self._publish_with(
-                event,
-                event_type=event_type,
-                topic=topic,
-                key=key,
-                headers=headers,
-                correlation_id=correlation_id,
-                event_id=event_id,
-                timestamp=timestamp,
-                max_block=max_block,
+                event, event_type, topic, key, headers, correlation_id, event_id, timestamp, max_block
             )
         except PublishError as error:
             return self._refused(error, topic, event_id)

@@ -177,16 +177,19 @@ def check_kept(
     for line in lines:
         if line.is_done:
             done.setdefault(line.place, line.end)
-    finished = _Finished(done, {place: ms for place, (_, ms) in letters.items()}, outputs, set(skipped))
+    finished = Finished(done, {place: ms for place, (_, ms) in letters.items()}, outputs, set(skipped))
     neither = sorted(place for place in places if not finished.by(place, ledger.size, 1 << 62))
     assert not neither, f"{len(neither)} of {len(places)} neither handled nor letters: {neither[:5]}"
-    _check_order(lines)
-    _check_commits(commits, sorted(places), finished, goes_back=goes_back)
+    check_order(lines)
+    check_commits(commits, sorted(places), finished, goes_back=goes_back)
     attempts = Counter(line.place for line in lines if not line.is_done)
     return Kept(set(places), {place: letter for place, (letter, _) in letters.items()}, attempts)
 
 
-class _Finished(NamedTuple):
+class Finished(NamedTuple):
+    """Until when each record was handled (as the ledger's size), or a letter or a result of it was in Kafka
+    (ms since 1970); ``outputs`` None: handlers publish nothing."""
+
     done: dict[Place, int]
     letters: dict[Place, int]
     outputs: dict[Place, int] | None
@@ -200,7 +203,8 @@ class _Finished(NamedTuple):
         return is_out and self.done.get(place, size + 1) <= size
 
 
-def _check_order(lines: Iterable[Line]) -> None:
+def check_order(lines: Iterable[Line]) -> None:
+    """The first attempts of a key came in the order of its records."""
     firsts: dict[tuple[int, str], list[int]] = defaultdict(list)
     seen: set[Place] = set()
     for line in lines:
@@ -212,9 +216,10 @@ def _check_order(lines: Iterable[Line]) -> None:
         assert early is None, f"partition {partition}, key {key}: {early} began before one that is older"
 
 
-def _check_commits(
-    commits: Sequence[Commit], places: Sequence[Place], finished: _Finished, *, goes_back: bool
+def check_commits(
+    commits: Sequence[Commit], places: Sequence[Place], finished: Finished, *, goes_back: bool = False
 ) -> None:
+    """No commit was ahead of a record of ``places``, which are sorted, that was not finished by then."""
     by_partition: dict[int, list[int]] = defaultdict(list)
     for partition, offset in places:
         by_partition[partition].append(offset)

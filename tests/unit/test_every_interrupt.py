@@ -102,15 +102,15 @@ class Life:
 Make = Callable[[], Life]
 
 
-def interrupted(make: Make, run: Callable[[Life], object]) -> Iterator[tuple[Life, str]]:
-    """A new life for each point of ``run``."""
+def interrupted(make: Make, run: Callable[[Life], object], *rooms: str) -> Iterator[tuple[Life, str]]:
+    """A new life for each point of ``run``, or of what it does in these rooms."""
     lives: list[Life] = []
 
     def once() -> None:
         run(lives[-1])
 
     lives.append(make())
-    for place in at_every_point(once, *ROOMS):
+    for place in at_every_point(once, *(rooms or ROOMS)):
         yield lives[-1], place
         lives.append(make())
     lives[-1].publisher.close(0)
@@ -166,7 +166,7 @@ def test_a_full_queue(settings: Settings) -> None:
 
 def test_at_the_guards(settings: Settings) -> None:
     """Let in, held or refused: it is in the ledger, or never was."""
-    guarded = settings.with_overrides(max_block="4ms", bulkhead=1, rate_limit=1e6, shedding=True)
+    guarded = settings.with_overrides(max_block="1ms", bulkhead=1, rate_limit=1e6, shedding=True)
 
     def make() -> Life:
         life = Life(guarded)
@@ -174,7 +174,7 @@ def test_at_the_guards(settings: Settings) -> None:
         life.publish()
         return life
 
-    for life, place in interrupted(make, lambda life: life.publish()):
+    for life, place in interrupted(make, lambda life: life.publish(), "publishing/guards"):
         life.transport.mend()
         assert life.publisher.flush(LONG), place
         assert not any(life.publisher.stats().under_way.values()), place

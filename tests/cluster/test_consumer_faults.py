@@ -183,8 +183,8 @@ def test_an_outage_behind_the_handler_makes_no_letters(kafka: RealKafka, tmp_pat
 
     with Watched(kafka, tmp_path) as watched:
         load = Load(watched.brokers, watched.topic)
-        # The pauses of 0.1 s are the default; after 1 ms attempts are used up before five keys have failed.
-        with watched.consumer(work, form, retry_backoff=0.1) as consumer:
+        # Long pauses, which are random: attempts must not be used up before five keys have failed.
+        with watched.consumer(work, form, retry_backoff=0.5) as consumer:
             with load.flowing(100):
                 assert wait_until(lambda: consumer.stats().handled > 100, LONG)
                 is_away.set()

@@ -70,7 +70,7 @@ def test_the_third_stumble_fails_the_publisher(
     health = publisher.health()
     assert (health.status, health.cause) == (HealthStatus.UNHEALTHY, "failed")
     assert "a defect" in health.message
-    assert critical(caplog, "stumbled") == 3, "said three times, not for ever"
+    assert wait_until(lambda: critical(caplog, "stumbled") == 3), "said three times, not for ever"
     stats = check_books(publisher)
     assert (stats.accepted, stats.rejected, stats.in_flight) == (1, 1, 1)
     report = publisher.close(LONG)

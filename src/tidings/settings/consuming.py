@@ -32,8 +32,8 @@ class Consuming(Group):
 
     session_timeout: Annotated[float, BeforeValidator(seconds), AfterValidator(within(1, 3600, " s"))] = 45.0
     """After so many seconds without a heartbeat a member counts as dead and its partitions go to others. 45
-    s as Kafka's own clients have it. With ``consumer`` the brokers decide. librdkafka:
-    ``session.timeout.ms``."""
+    s as Kafka's own clients have it; a heartbeat comes every 3 s, or three times in a shorter one. With
+    ``consumer`` the brokers decide. librdkafka: ``session.timeout.ms``."""
 
     max_poll_interval: Annotated[float, BeforeValidator(seconds), AfterValidator(within(1, DAY, " s"))] = (
         300.0

@@ -37,42 +37,48 @@ class Course:
 
     def next(self, attempt: int) -> Step | None:
         """The next call; None at the end of the chunk."""
+        rest, read = self._rest, self._read
         step: Step | None = None
-        skipped = 0
-        while self._rest:
-            record = self._rest[0]
+        skipped = room = 0
+        while rest:
+            record = rest[0]
             try:
-                call = self._read(record, attempt)
+                call = read(record, attempt)
             except Unread as error:
                 if step is None:
                     step = Step(None, None, None, [record], error=error)
-                    self._rest.popleft()
+                    rest.popleft()
                 break
             if call is None:
                 skipped += 1
             elif step is None:
                 route, argument, correlation_id = call
-                is_batch = route.handler.is_batch
-                step = Step(route, [argument] if is_batch else argument, correlation_id, [record])
-            elif call[0] is step.route:
-                step.records.append(record)
-                step.argument.append(call[1])
-                step.correlation_id = None
+                room = self._room(route)
+                step = Step(
+                    route, [argument] if route.handler.is_batch else argument, correlation_id, [record]
+                )
+                records, arguments = step.records, step.argument
+            elif call[0] is route:
+                records.append(record)
+                arguments.append(call[1])
+                room -= 1
             else:
                 break
-            self._rest.popleft()
-            if step is not None and self._is_whole(step):
+            rest.popleft()
+            if step is not None and not room:
                 break
         if step is None and skipped:
             step = Step(None, None, None, [])
         if step is not None:
             step.skipped = skipped
+            if len(step.records) > 1:
+                step.correlation_id = None
         return step
 
-    def _is_whole(self, step: Step) -> bool:
-        if step.route is None or not step.route.handler.is_batch or self._singly:
-            return True
-        return len(step.records) >= step.route.handler.most
+    def _room(self, route: Route) -> int:
+        """How many more records than one a call may have."""
+        handler = route.handler
+        return 0 if self._singly or not handler.is_batch else handler.most - 1
 
     def split(self, step: Step) -> bool:
         """The call failed: take its records one by one. False where it was one already."""

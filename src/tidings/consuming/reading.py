@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import reduce
 from operator import or_
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal, Protocol
 
 import msgspec
 
@@ -24,14 +24,31 @@ Call = tuple["Route", Any, str | None]
 """A handler, its argument, and the correlation id of the event."""
 
 
+class Read(Protocol):
+    """Makes the call for a record; ``attempt`` is what its Message says."""
+
+    def __call__(self, record: Record, attempt: int = 1) -> Call | None: ...
+
+
 class Route:
     """A handler at work. ``successes`` only has to change; it is counted without a lock."""
 
-    __slots__ = ("as_class", "fn", "handler", "is_shut", "once", "outage", "read_data", "successes")
+    __slots__ = (
+        "as_class",
+        "fn",
+        "handler",
+        "is_shut",
+        "once",
+        "outage",
+        "read_data",
+        "successes",
+        "wants_message",
+    )
 
     def __init__(self, handler: Handler) -> None:
         self.handler = handler
         self.fn = handler.fn
+        self.wants_message = handler.wants_message
         self.as_class = as_class = handler.data_type is None or _is_native(handler.data_type)
         """The envelope's own decoder makes the data; ``read_data`` has nothing to do."""
         self.read_data: Callable[[bytes], Any] | None = None
@@ -47,7 +64,7 @@ class Route:
     def remember(self, once: Once) -> None:
         """From now on leave out what it has handled."""
         handler, self.once = self.handler, once
-        self.handler = msgspec.structs.replace(handler, wants_message=True)
+        self.wants_message = True
         self.fn = once.around(
             self.fn, messages=handler.wants_message, batch=handler.is_batch, is_async=handler.is_async
         )
@@ -82,38 +99,42 @@ class Reading:
         self._by_topic = {name: route(handler) for name, handler in handlers.by_topic.items()}
         self.routes = list(made.values())
         self.has_batches = any(route.handler.is_batch for route in self.routes)
-        envelopes = {_envelope(name, it): (it, name) for name, it in self._by_type.items()}
-        self._known = envelopes
-        self._quick: Callable[[bytes], Any] | None = None
-        if envelopes:
+        self.read: Read = self._read_slowly
+        """``read(record, attempt)``: the call for this record, or None: counted as skipped."""
+        if self._by_type:
+            envelopes = [_envelope(name, it) for name, it in self._by_type.items()]
             # One tagged struct alone is also read where the tag is missing: as every CloudEvent would be.
             union: Any = reduce(or_, envelopes, _Never)
-            self._quick = msgspec.json.Decoder(union).decode
+            self.read = self._reader(msgspec.json.Decoder(union).decode)
 
-    def read(self, record: Record, attempt: int = 1) -> Call | None:
-        """The call for this record, or None: counted as skipped."""
-        if self._quick is not None:
+    def _reader(self, quick: Callable[[Any], Any]) -> Read:
+        """``read`` for events in tidings' own envelope first: a closure, for it is called for each event."""
+        slowly = self._read_slowly
+
+        def read(record: Record, attempt: int = 1) -> Call | None:
             try:
-                envelope = self._quick(record.value())  # type: ignore[arg-type]  # a TypeError for tombstones
+                envelope = quick(record.value())  # a TypeError for tombstones
             except (msgspec.MsgspecError, TypeError, UnicodeDecodeError, RecursionError):
-                return self._read_slowly(record, attempt)
-            found = self._known.get(envelope.__class__)
-            if found is None:
-                return self._read_slowly(record, attempt)
-            route, event_type = found
-            try:
-                data = envelope.data if route.read_data is None else route.read_data(bytes(envelope.data))
-            except DecodeError as error:
-                raise _unread(error) from None
+                return slowly(record, attempt)
+            route = envelope.of_route
+            if route is None:
+                return slowly(record, attempt)
+            data = envelope.data
+            if route.read_data is not None:
+                try:
+                    data = route.read_data(bytes(data))
+                except DecodeError as error:
+                    raise _unread(error) from None
             correlation_id = envelope.correlation_id
             if correlation_id is None:
                 correlation_id = envelope.event_id
-            if route.handler.wants_message:
-                data = Message(data, event_type, attempt, envelope, record)
+            if route.wants_message:
+                data = Message(data, envelope.of_type, attempt, envelope, record)
             return route, data, correlation_id
-        return self._read_slowly(record, attempt)
 
-    def _read_slowly(self, record: Record, attempt: int) -> Call | None:
+        return read
+
+    def _read_slowly(self, record: Record, attempt: int = 1) -> Call | None:
         """Any of the formats, and what is none."""
         value = record.value()
         topic_route = self._by_topic.get(record.topic())
@@ -142,7 +163,7 @@ class Reading:
     def _call(self, route: Route, around: Any, record: Record, attempt: int) -> Call:
         data = around.data
         correlation_id = around.event_id if around.correlation_id is None else around.correlation_id
-        if route.handler.wants_message:
+        if route.wants_message:
             data = Message(data, around.event_type, attempt, around, record)
         return route, data, correlation_id
 
@@ -179,6 +200,7 @@ class _Nothing(msgspec.Struct, frozen=True):
 class _Never(msgspec.Struct, tag_field="event_type", tag="\0", gc=False):
     """An event type that nobody has: no declared one is without printable characters."""
 
+    of_route: ClassVar[None] = None
     data: msgspec.Raw
 
 
@@ -206,6 +228,7 @@ def _envelope(event_type: str, route: Route) -> type[msgspec.Struct]:
         tag_field="event_type",
         tag=event_type,
         gc=False,
+        namespace={"of_route": route, "of_type": event_type},
     )
 
 

@@ -131,6 +131,13 @@ def test_async_views(kafka: InMemoryTransport) -> None:
     assert shipped["correlation_id"] == audited(kafka)["correlation_id"]
 
 
+def test_the_async_test_client(kafka: InMemoryTransport) -> None:
+    from django.test import AsyncClient
+
+    assert asyncio.run(AsyncClient().get("/nowhere?page=7&token=abc")).status_code == 404
+    assert audited(kafka)["full_url"].endswith("/nowhere?page=7&token=***")
+
+
 def test_server_sent_events_pass_one_by_one(kafka: InMemoryTransport) -> None:
     answer = asgi("/feed")
     assert [part for part in answer.parts if part] == [b"data: 0\n\n", b"data: 1\n\n", b"data: 2\n\n"]

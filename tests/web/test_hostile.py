@@ -255,6 +255,26 @@ def test_an_entry_that_is_too_large_goes_without_the_body() -> None:
     assert entry.payload["omitted"] == "more than MAX_EVENT_BYTES"
 
 
+def test_what_on_reject_log_refuses_has_failed_all_the_same() -> None:
+    large = [json.dumps({"a": "x" * 5000}).encode()]
+    for most, recorded in ((3000, 1), (100, 0)):
+        transport = InMemoryTransport()
+        with Publisher(transport=transport, on_reject="log", max_event_bytes=most) as publisher:
+            app = AuditMiddleware(reading, audit_sender(publisher), capture_body=True)
+            assert ask(app, scope("/", "POST", [JSON]), large).body == b"ok"
+        omitted = [it["payload"]["omitted"] for it in transport.events("audit-events")]
+        assert omitted == ["more than MAX_EVENT_BYTES"] * recorded
+        assert (app.stats().recorded, app.stats().failed) == (recorded, 1 - recorded)
+
+
+def test_a_request_that_no_entry_can_be_made_of_is_answered() -> None:
+    sender = InMemorySender()
+    app = AuditMiddleware(reading, sender, trusted_proxies=["10.0.0.0/8"])
+    assert ask(app, {**scope("/"), "client": (["no", "address"], 1)}).body == b"ok"
+    assert not sender.sent
+    assert app.stats().failed == 1
+
+
 TRUSTED = ["10.0.0.0/8", "2001:db8::/32", "unix"]
 
 

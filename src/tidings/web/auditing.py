@@ -116,9 +116,28 @@ class Auditor:
         visit.route = route_of(visit.request)
 
     def record(self, visit: Visit, outcome: str, duration: int) -> Delivery | None:
-        """Send the entry of a request that has ended. Raises nothing of the sender's or the functions'."""
+        """Send the entry of a request that has ended. Raises nothing: what fails is logged and counted."""
+        before = current_correlation_id()
+        set_correlation_id(visit.correlation_id)
+        try:
+            delivery = self._send(self._entry(visit, outcome, duration), visit.capture)
+        except Exception as error:
+            self._failed.record(error)
+            return None
+        finally:
+            set_correlation_id(before)
+        self._failed.relieve()
+        with self._lock:
+            self._recorded += 1
+        return delivery
+
+    def unsafe(self, error: BaseException) -> None:
+        """An entry was not safe in time."""
+        self._unsafe.record(error)
+
+    def _entry(self, visit: Visit, outcome: str, duration: int) -> AuditEntry:
         facts, headers, identity = visit.facts, visit.facts.headers, visit.identity or NOBODY
-        entry = AuditEntry(
+        return AuditEntry(
             id=visit.id,
             timestamp=visit.began,
             subject=identity.subject,
@@ -137,23 +156,6 @@ class Auditor:
             outcome=outcome,
             correlation_id=visit.correlation_id,
         )
-        before = current_correlation_id()
-        set_correlation_id(visit.correlation_id)
-        try:
-            delivery = self._send(entry, visit.capture)
-        except Exception as error:
-            self._failed.record(error)
-            return None
-        finally:
-            set_correlation_id(before)
-        self._failed.relieve()
-        with self._lock:
-            self._recorded += 1
-        return delivery
-
-    def unsafe(self, error: BaseException) -> None:
-        """An entry was not safe in time."""
-        self._unsafe.record(error)
 
     def _send(self, entry: AuditEntry, capture: Capture | None) -> Delivery | None:
         try:

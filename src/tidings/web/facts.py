@@ -42,10 +42,11 @@ class Facts(msgspec.Struct):
 def from_scope(scope: Mapping[str, Any], more: frozenset[bytes] = frozenset()) -> Facts:
     """The facts of an ASGI scope of type http or websocket; ``more`` are headers to read besides."""
     client, server = scope.get("client"), scope.get("server")
+    query = scope.get("query_string", b"")[:LONGEST_PATH]
     return Facts(
         plain(scope.get("method", "GET"), _METHOD),
         plain(scope["path"], LONGEST_PATH),
-        scope.get("query_string", b"")[:LONGEST_PATH].decode("latin-1"),
+        query if isinstance(query, str) else query.decode("latin-1"),  # str: of Django's AsyncClient
         scope.get("scheme", "http"),
         f"{server[0]}:{server[1]}" if server else "",
         (client[0] or None) if client else None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tidings.errors import PublishError
 from tidings.events.keys import Key
 from tidings.publishing.contracts import Sender
 from tidings.publishing.entry import Delivery
@@ -23,9 +24,16 @@ class EntrySender:
         self._topic = topic
 
     def send(self, key: Key, value: object) -> Delivery:
-        """Send ``value`` as JSON; its event_id is ``key``. Raises as ``Publisher.publish_json`` does."""
+        """Send ``value`` as JSON; its event_id is ``key``.
+
+        Raises as ``Publisher.publish_json`` does, with ON_REJECT=log too: an entry that is too large has a
+        second, smaller form, and one that was not taken is counted.
+        """
         event_id = key if isinstance(key, str) else None
-        return self._publisher.publish_json(self._topic, value, key=key, event_id=event_id, max_block=0)
+        delivery = self._publisher.publish_json(self._topic, value, key=key, event_id=event_id, max_block=0)
+        if isinstance(refusal := delivery.error, PublishError):
+            raise refusal
+        return delivery
 
     def close(self) -> None:
         """Nothing to let go of: the publisher belongs to whoever made it."""

@@ -150,6 +150,56 @@ def test_a_file_wrapper_stays_what_it_is(sender: InMemorySender) -> None:
     assert only(sender).outcome == "success"
 
 
+def test_a_file_wrapper_that_cannot_be_changed(sender: InMemorySender) -> None:
+    class Wrapper:
+        """As mod_wsgi's: ``close`` is read-only."""
+
+        __slots__ = ("_file",)
+
+        def __init__(self, file: io.BytesIO) -> None:
+            self._file = file
+
+        def __iter__(self) -> Iterator[bytes]:
+            return iter(self._file)
+
+        def close(self) -> None:
+            self._file.close()
+
+    file = io.BytesIO(b"content")
+
+    def app(environ: Any, start_response: Any) -> Any:
+        start_response("200 OK", [])
+        return environ["wsgi.file_wrapper"](file)
+
+    answer = call(WSGIAuditMiddleware(app, sender), environ(more={"wsgi.file_wrapper": Wrapper}))
+    assert answer.body == b"content"
+    assert file.closed
+    assert only(sender).outcome == "success"
+
+
+def test_a_body_that_cannot_be_read(sender: InMemorySender) -> None:
+    class Body:
+        is_closed = False
+
+        def __iter__(self) -> Iterator[bytes]:
+            raise ZeroDivisionError
+
+        def close(self) -> None:
+            self.is_closed = True
+
+    body = Body()
+
+    def app(environ: Any, start_response: Any) -> Any:
+        start_response("200 OK", [])
+        return body
+
+    with pytest.raises(ZeroDivisionError):
+        WSGIAuditMiddleware(app, sender)(environ(), lambda *_: None)
+    assert body.is_closed
+    assert only(sender).outcome == "exception"
+    assert current_correlation_id() is None
+
+
 def test_a_strict_server_finds_nothing_wrong(sender: InMemorySender) -> None:
     """The validator of the standard library, on both sides, under a server of its own."""
     out = io.BytesIO()

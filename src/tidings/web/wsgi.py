@@ -59,9 +59,15 @@ class WSGIAuditMiddleware:
             set_correlation_id(before)
             raise
         wrapper = environ.get("wsgi.file_wrapper")
-        if isinstance(wrapper, type) and isinstance(body, wrapper) and not visit.waits:
-            return _closed_with(body, visit, before)  # as it is, so that the server can still use sendfile
-        return (_SizedBody if hasattr(body, "__len__") else _Body)(body, visit, before)
+        is_file = isinstance(wrapper, type) and isinstance(body, wrapper)
+        if is_file and not visit.waits and _is_closed_with(body, visit, before):
+            return body  # as it is, so that the server can still use sendfile
+        try:
+            return (_SizedBody if hasattr(body, "__len__") else _Body)(body, visit, before)
+        except BaseException as error:  # of the body's __iter__
+            _fail(visit, error)
+            _close(visit, before, getattr(body, "close", None))
+            raise
 
 
 class _Body:
@@ -111,11 +117,13 @@ class _SizedBody(_Body):
         return len(self._body)  # type: ignore[arg-type]
 
 
-def _closed_with(file: Any, visit: Visit, before: str | None) -> Iterable[bytes]:
+def _is_closed_with(file: Any, visit: Visit, before: str | None) -> bool:
     close = getattr(file, "close", None)
-    file.close = lambda: _close(visit, before, close)
-    found: Iterable[bytes] = file
-    return found
+    try:
+        file.close = lambda: _close(visit, before, close)
+    except AttributeError:  # mod_wsgi's is written in C
+        return False
+    return True
 
 
 def _close(visit: Visit, before: str | None, close: Callable[[], object] | None) -> None:

@@ -131,6 +131,55 @@ def test_async_views(kafka: InMemoryTransport) -> None:
     assert shipped["correlation_id"] == audited(kafka)["correlation_id"]
 
 
+@pytest.mark.parametrize("fails", [False, True])
+def test_the_user_of_an_async_view_may_read_the_database(
+    kafka: InMemoryTransport, django_site: Any, *, fails: bool
+) -> None:
+    from django.http import HttpRequest, HttpResponse
+    from django.test import RequestFactory, override_settings
+    from django.utils.functional import SimpleLazyObject
+
+    from examples.django_orders.models import Order
+    from tidings.web.django import AuditMiddleware
+
+    async def view(request: Any) -> HttpResponse:
+        request.user = SimpleLazyObject(lambda: f"ann-{Order.objects.count()}")
+        if fails:
+            raise ZeroDivisionError
+        return HttpResponse("ok")
+
+    def who(request: HttpRequest) -> str:
+        return str(request.user)
+
+    with override_settings(TIDINGS={"AUDIT": {"USER": who}}):
+        middleware: Any = AuditMiddleware(view)
+    try:
+        asyncio.run(middleware(RequestFactory().get("/x"))).close()
+    except ZeroDivisionError:
+        assert fails
+    assert audited(kafka)["subject"] == "ann-0"
+    assert middleware.stats().misled == 0
+
+
+def test_exceptions_that_are_answers(kafka: InMemoryTransport) -> None:
+    from django.core.exceptions import PermissionDenied
+    from django.http import Http404, HttpRequest
+    from django.test import override_settings
+    from django.urls import path
+
+    def view(request: HttpRequest) -> None:
+        raise PermissionDenied if "denied" in request.GET else Http404("No.")
+
+    class Urls:
+        urlpatterns = (path("x", view),)
+
+    with override_settings(ROOT_URLCONF=Urls):
+        for asked, status in (("/x", 404), ("/x?denied", 403)):
+            assert client().get(asked).status_code == status
+            assert audited(kafka)["outcome"] == "client_error"
+            kafka.clear()
+
+
 def test_the_async_test_client(kafka: InMemoryTransport) -> None:
     from django.test import AsyncClient
 

@@ -73,6 +73,7 @@ class Auditor:
         self._service = service
         self._user = user
         self._resource = resource
+        self.asks = user is not None or resource is not None
         paths = _several(exclude, "exclude")
         self._excluded = frozenset(it for it in paths if not it.endswith("*"))
         self._excluded_starts = tuple(it[:-1] for it in paths if it.endswith("*"))

@@ -70,8 +70,17 @@ class Visit:
     def respond(self, status: int) -> None:
         """The response begins: the user is known by now, and the framework still has the request."""
         self.status = status
-        if not self._ended:
+        if not self._ended and self.identity is None:
             self._auditor.identify(self)
+
+    @property
+    def asks(self) -> bool:
+        """Whether ``identify`` would call functions of the application."""
+        return self._auditor.asks and not self._ended and self.identity is None
+
+    def identify(self) -> None:
+        """Ask whose request it is, before the response begins: elsewhere, where that may wait."""
+        self._auditor.identify(self)
 
     def end(self, outcome: str | None = None) -> Delivery | None:
         """The request has ended, by its status or as ``outcome`` says; only the first call counts."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from typing import Any
 
-from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
 
 from tidings.events.correlation import current_correlation_id, set_correlation_id
 from tidings.web.auditing import Auditor, AuditStats
@@ -60,15 +60,21 @@ class AuditMiddleware:
         before = current_correlation_id()
         visit = self._begin(request)
         try:
-            response = self._answered(await self._get_response(request), visit)
+            response = await self._get_response(request)
+            await _identify(visit)
+            response = self._answered(response, visit)
             if visit.waits and not response.streaming:
                 await visit.aend_safely()
             return response
         except Exception:
+            await _identify(visit)
             visit.end("exception")
             raise
         except BaseException:  # Django cancels the view of a client that has gone
-            visit.end("client_disconnected")
+            try:
+                await _identify(visit)
+            finally:
+                visit.end("client_disconnected")
             raise
         finally:
             set_correlation_id(before)
@@ -87,6 +93,7 @@ class AuditMiddleware:
 
     def _answered(self, response: Response, visit: Visit) -> Response:
         visit.respond(response.status_code)
+        visit.failed = visit.failed and response.status_code >= 500  # Http404 and the like are answers
         for name, value in visit.ids.items():
             response.headers.setdefault(name, value)
         if response.streaming:
@@ -102,6 +109,11 @@ class AuditMiddleware:
 
         response.close = close_and_end
         return response
+
+
+async def _identify(visit: Visit) -> None:
+    if visit.asks:  # request.user reads the database when it is first looked at, which no event loop may
+        await sync_to_async(visit.identify, thread_sensitive=True)()
 
 
 def _flow(parts: Iterable[bytes], visit: Visit) -> Iterator[bytes]:

@@ -249,3 +249,15 @@ def test_the_room_costs_nothing_until_it_is_used() -> None:
         "from tidings.outbox import Outbox\nprint('sqlalchemy' in sys.modules)",
     )
     assert said.split("\n")[:2] == ["[]", "False"]
+
+
+def test_an_option_that_there_is_not_is_no_option(app: Desk) -> None:
+    """A key that is lost to a slip of the pen would be an order that is lost."""
+    options: dict[str, Any] = {"kee": "k1"}
+    with Session(app.engine) as session:
+        with pytest.raises(TypeError, match="kee"):
+            app.outbox.add(session, OrderPlaced("k", 1), **options)
+        with pytest.raises(TypeError, match="kee"):
+            app.outbox.add_all(session, [OrderPlaced("k", 1)], **options)
+        session.commit()
+    assert app.is_empty()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import msgspec
 
@@ -62,28 +62,33 @@ class Drafts:
             self._publisher = Publisher(publisher, **{**overrides, "enabled": False})
         self._orders = self._publisher._settings.ordering == "key"
 
-    def row(self, event: object, **options: Unpack[Options]) -> NewRow:
+    def row(
+        self,
+        event: object,
+        *,
+        event_type: str | None = None,
+        topic: str | None = None,
+        key: Key = None,
+        headers: Headers | None = None,
+        correlation_id: str | None = None,
+        event_id: str | None = None,
+        timestamp: datetime | int | None = None,
+    ) -> NewRow:
         """The row of an event. Raises PublishError where ``publish`` would, whatever ON_REJECT says."""
         envelope = event if isinstance(event, Envelope) else Envelope(data=event)
-        envelope = envelope.but(
-            options.get("event_type"), options.get("event_id"), options.get("correlation_id")
+        envelope = envelope.but(event_type, event_id, correlation_id)
+        to, value, key_bytes, pairs, id_bytes = self._publisher._draft(
+            envelope, topic, key, headers, timestamp
         )
-        topic, value, key, pairs, event_id = self._publisher._draft(
-            envelope,
-            options.get("topic"),
-            options.get("key"),
-            options.get("headers"),
-            options.get("timestamp"),
-        )
-        if b"\0" in event_id:
+        if b"\0" in id_bytes:
             raise InvalidEvent("event_id holds a NUL, which Postgres does not keep in text")
         return {
-            "event_id": event_id.decode(),
-            "topic": topic,
-            "key": key,
+            "event_id": id_bytes.decode(),
+            "topic": to,
+            "key": key_bytes,
             "value": value,
             "headers": written([pair for pair in pairs if pair[0] != "event_id"]),
-            "lane": lane_of(topic, key) if self._orders else None,
+            "lane": lane_of(to, key_bytes) if self._orders else None,
             "created_at": time.time_ns() // 1_000_000,
         }
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from typing import Any
 
 import django
 from django.conf import settings
@@ -61,6 +62,13 @@ def orders() -> None:
             add(object())
     except PublishError as error:
         print(type(error).__name__)
+    slip: dict[str, Any] = {"kee": "k1"}
+    for refused in (lambda: add(OrderPlaced("k"), **slip), lambda: add_all([OrderPlaced("k")], **slip)):
+        try:
+            refused()
+        except TypeError:
+            continue
+        raise AssertionError("kee is no option")
     with transaction.atomic(using="orders"):
         kept.append(add(OrderPlaced("k", 4), using="orders", topic=topic))
     assert OutboxRow.objects.count() == len(kept)

@@ -136,3 +136,26 @@ def test_a_failing_event_keeps_its_place_until_it_is_over(kind: str, attempts: i
     life.run_to_the_end()
     assert calls == [[0, 1, 2, 3, 4, 5], [0], [1], [2], [2], [2], [2], [3], [4], [5]]
     assert life.tally.dead_lettered == 1
+
+
+def test_a_batch_whose_outputs_are_lost_is_a_letter_for_each_event(kind: str) -> None:
+    transport = InMemoryTransport()
+    life = Life(FakeClient(orders(20)))
+    publisher = Publisher(transport=transport, durability="memory", service="batches")
+
+    def work(batch: list[Message[OrderPlaced]]) -> None:
+        for message in batch:
+            publisher.produce("out", b"%d" % message.offset)
+
+    register(life, kind, work)
+    transport.down()
+    life.start()
+    life.client.change("assigned", ("orders", 0))
+    try:
+        assert wait_until(lambda: life.tally.handled == 20)
+        assert not life.client.reached()
+        publisher.close(0)
+        assert wait_until(lambda: life.client.reached() == 20)
+    finally:
+        life.stop()
+    assert sorted(letter.offset or 0 for letter in life.writer.letters) == list(range(20))

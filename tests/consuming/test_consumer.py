@@ -20,6 +20,7 @@ from support.processes import wait_until
 from tidings import ConfigError, ConsumeError, Consumer, DeadLetter, Message, Publisher, Stop
 from tidings.testing import EmbeddedBroker
 from tidings.testing.contract import unique_topic
+from tidings.testing.memory import InMemoryTransport
 
 QUICK: dict[str, Any] = {"group_protocol": "consumer", "client_config": {"fetch.wait.max.ms": 5}}
 
@@ -346,3 +347,46 @@ def test_closing_twice_at_once_is_closing_once() -> None:
 
 
 def lambda_of_a_dict(data: dict[str, Any]) -> None: ...
+
+
+def test_what_kafka_complained_of_is_over_when_records_of_that_topic_come() -> None:
+    transport = InMemoryTransport()
+    consumer = Consumer(topics=["orders", "bills"], group_id="group", transport=transport)
+    consumer.subscribe("orders", lambda_of_a_dict)
+    with (
+        Publisher(transport=transport, durability="memory", service="tests") as publisher,
+        consumer,
+    ):
+        publisher.publish_json("orders", {}).wait(LONG)
+        assert wait_until(lambda: consumer.stats().handled == 1, LONG)
+        engine = consumer._begun()
+        for words, is_over in (
+            ("TOPIC_AUTHORIZATION_FAILED: bills: denied", False),
+            ("TOPIC_AUTHORIZATION_FAILED: orders: denied", True),
+            ("GROUP_AUTHORIZATION_FAILED: denied", True),
+        ):
+            handled = consumer.stats().handled
+            engine._on_word(words, True)
+            assert consumer.health().cause == "cannot_read"
+            publisher.publish_json("orders", {}).wait(LONG)
+            assert wait_until(lambda handled=handled: consumer.stats().handled > handled, LONG)  # type: ignore[misc]
+            assert consumer.health().ok is is_over
+
+
+def test_a_sync_handler_beside_async_ones_may_close_the_consumer() -> None:
+    transport = InMemoryTransport()
+    consumer = Consumer(topics="orders", group_id="group", transport=transport)
+
+    @consumer.on("a.noted")
+    async def note(data: dict[str, Any]) -> None: ...
+
+    @consumer.on("a.ended")
+    def end(data: dict[str, Any]) -> None:
+        consumer.close(LONG)
+
+    with Publisher(transport=transport, durability="memory", service="tests") as publisher:
+        consumer.start()
+        publisher.publish({}, event_type="a.ended", topic="orders").wait(LONG)
+        assert consumer._begun().join(LONG)
+    assert consumer.close().unfinished == 0
+    assert sum(transport.committed("group").values()) == 1

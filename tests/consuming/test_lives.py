@@ -276,3 +276,22 @@ def test_an_event_with_a_mark_goes_first_though_another_partition_has_something_
     finally:
         life.stop()
     assert [place for place, _, text in client.marks if text] == [other, PLACE]
+
+
+def test_a_condemned_event_stays_condemned_while_its_letter_waits(kind: str) -> None:
+    client = prepared(3, 4, alone=2)
+    life = Life(client)
+    life.writer.down = True
+    seen = Seen(life, kind)
+    life.start()
+    client.change("assigned", PLACE)
+    try:
+        assert wait_until(lambda: life.letters.waiting == 1)
+        assert wait_until(lambda: len(client.marks) > 0)
+        assert min(Lives.read(text).alone for _, _, text in client.marks) >= 2
+        life.writer.down = False
+        assert wait_until(lambda: client.reached() == 3)
+    finally:
+        life.stop()
+    assert min(seen.offsets) == 1
+    assert len(life.writer.letters) == 1

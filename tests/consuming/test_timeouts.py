@@ -162,3 +162,34 @@ def test_a_sync_handler_beside_async_ones_blocks_no_loop(caplog: pytest.LogCaptu
 def test_an_unknown_group_protocol_is_refused() -> None:
     with pytest.raises(ConfigError, match="'classic' or 'consumer'"):
         Consumer(brokers="in-memory.invalid:9092", group_id="g", topics="t", group_protocol="raft")
+
+
+def test_a_handler_that_hangs_beside_a_loop_does_not_keep_the_process() -> None:
+    said = run_script(
+        "-c",
+        """
+import threading
+from tidings import Consumer, Publisher
+from tidings.testing.memory import InMemoryTransport
+
+transport, begun = InMemoryTransport(), threading.Event()
+consumer = Consumer(topics="t", group_id="g", transport=transport)
+
+@consumer.on("a.noted")
+async def note(data: dict) -> None: ...
+
+@consumer.on("a.hung")
+def hang(data: dict) -> None:
+    begun.set()
+    threading.Event().wait()
+
+publisher = Publisher(transport=transport, durability="memory", service="hangs")
+publisher.publish({}, event_type="a.hung", topic="t").wait(60)
+consumer.start()
+assert begun.wait(60)
+consumer.close(0.1)
+publisher.close()
+print("over")
+""",
+    )
+    assert "over" in said

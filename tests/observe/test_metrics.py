@@ -10,6 +10,7 @@ import weakref
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import pytest
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
@@ -19,6 +20,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from support.processes import wait_until
 from tidings import Consumer, DeliveryError, Manager, Publisher, PublishError
 from tidings.observe import otel_metrics, prometheus_metrics
+from tidings.observe.watched import Watched
 from tidings.testing import EmbeddedBroker
 from tidings.testing.contract import unique_topic
 from tidings.testing.memory import InMemoryTransport
@@ -274,3 +276,36 @@ def test_nothing_is_imported_that_was_not_asked_for() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_counter_never_falls_back_to_what_was_taken_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    publisher = Publisher(transport=InMemoryTransport(), durability="memory", service="counted")
+    watched = Watched()
+    watched.watch([publisher])
+    accepted = iter((21, 1, 22))
+    real = publisher.stats
+    monkeypatch.setattr(
+        publisher, "stats", lambda: msgspec.structs.replace(real(), accepted=next(accepted, 22))
+    )
+
+    def said() -> int:
+        (found,) = [it.value for it in watched.samples() if it.metric.name == "tidings.accepted"]
+        return found
+
+    assert [said(), said(), said()] == [21, 21, 22]
+    publisher.close()
+
+
+def test_a_managers_consumer_counts_once_whoever_names_it() -> None:
+    transport = InMemoryTransport()
+    manager = Manager(transport=transport, durability="memory", service="twice")
+    consumer = manager.consumer("t", "group")
+    consumer.subscribe("t", _nothing)
+    for is_first in (True, False):
+        watched = Watched()
+        watched.watch([manager, consumer] if is_first else [consumer, manager])
+        assert len([it for it in watched._sources if it.owner[0] == "group"]) == 1
+    manager.close()
+
+
+def _nothing(data: dict[str, Any]) -> None: ...

@@ -276,7 +276,7 @@ class Life:
         reading = Reading(self.handlers, self.settings.unknown_types)
         for route in reading.routes:
             if (window := route.handler.dedup) is not None:
-                route.remember(Once(self.seen, "group", window, self.tally, logger))
+                route.remember(Once(self.seen, "group", window, self.tally, self.holdings.lock, logger))
         is_async = any(handler.is_async for handler in self.handlers.all)
         make = OwnLoopRelay if is_async else Relay
         self.relay = make(self.holdings, reading, fate, self._workers, self._hang_exit)
@@ -290,6 +290,7 @@ class Life:
             max_poll_interval=300,
             logger=logger,
             assigned=lambda: None,
+            came=lambda _: None,
             ended=self.ended.append,
         )
         self.relay.start()

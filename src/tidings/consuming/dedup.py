@@ -27,11 +27,15 @@ class Once:
     became a letter.
     """
 
-    def __init__(self, seen: Seen, group: str, window: float, tally: Tally, logger: logging.Logger) -> None:
+    def __init__(
+        self, seen: Seen, group: str, window: float, tally: Tally, counting: Any, logger: logging.Logger
+    ) -> None:
+        """``counting`` is the lock that guards ``tally``."""
         self._seen = seen
         self._group = group
         self._window = window
         self._tally = tally
+        self._counting = counting
         self._logger = logger
         self._lock = native_lock()
         self._in_hand: dict[str, Where] = {}
@@ -104,8 +108,9 @@ class Once:
         except BaseException:
             self._drop(fresh)
             raise
-        with self._lock:
-            self._tally.duplicates += known
+        if known:
+            with self._counting:
+                self._tally.duplicates += known
         return fresh
 
     def _returned(self, messages: Sequence[Message[Any]], fresh: Sequence[Message[Any]]) -> None:

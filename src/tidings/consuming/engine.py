@@ -76,6 +76,7 @@ class Engine:
         self.transport = _kafka(settings, logger) if transport is None else transport
         self._logger = logger
         self._said: set[str] = set()
+        self._topics = topics
         self.holdings = Holdings()
         self.letters = Letters(
             self.holdings,
@@ -90,7 +91,7 @@ class Engine:
         self.reading = Reading(handlers, settings.unknown_types)
         for route in self.reading.routes:
             if (window := route.handler.dedup) is not None:
-                route.remember(Once(seen, group, window, self.tally, logger))
+                route.remember(Once(seen, group, window, self.tally, self.holdings.lock, logger))
         self.fate = fate = Fate(
             self.holdings, self.tally, self.letters, self._halt, logger, pauses=settings.on_outage == "pause"
         )
@@ -106,6 +107,7 @@ class Engine:
             max_poll_interval=settings.max_poll_interval,
             logger=logger,
             assigned=self._on_assigned,
+            came=self._on_records,
             ended=self._on_end,
         )
         self._close_timeout = settings.close_timeout
@@ -198,6 +200,15 @@ class Engine:
 
     def _on_assigned(self) -> None:
         self.complaint = None
+
+    def _on_records(self, topics: set[str]) -> None:
+        """Records of these topics come: what was said of them, or of no topic, is over."""
+        if self.complaint is None:
+            return
+        words, _ = self.complaint
+        if any(it in words for it in topics) or not any(it in words for it in self._topics):
+            self.complaint = None
+            self._said.clear()
 
     def _on_end(self, error: BaseException | None) -> None:
         self.failure = error

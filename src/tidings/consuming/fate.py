@@ -7,7 +7,7 @@ import random
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -38,10 +38,10 @@ _ELSEWHERE = 0.05
 
 
 class Awaited(msgspec.Struct, eq=False):
-    """A handled record whose outputs are on their way."""
+    """A call's records, handled, whose outputs are on their way; which are whose nobody knows."""
 
     chunk: Chunk
-    record: Record
+    records: Sequence[Record]
     route: Route
     outputs: list[Delivery]
 
@@ -208,9 +208,11 @@ class Fate:
         self.logger.error(f"{place_of(record)} becomes a letter: {reason}.")
         self._letters.put(NewLetter(chunk, record, _CRASHED, reason, deaths, 0, time.time_ns() // 1_000_000))
 
-    def await_outputs(self, chunk: Chunk, record: Record, route: Route, outputs: list[Delivery]) -> None:
-        """The record, suspended, is finished once all of these are delivered; the list is emptied."""
-        self._awaited.append(Awaited(chunk, record, route, outputs[:]))
+    def await_outputs(
+        self, chunk: Chunk, records: Sequence[Record], route: Route, outputs: list[Delivery]
+    ) -> None:
+        """The records, suspended, are finished once all of these are delivered; the list is emptied."""
+        self._awaited.append(Awaited(chunk, records, route, outputs[:]))
         outputs.clear()
 
     def sweep(self) -> None:
@@ -223,12 +225,12 @@ class Fate:
                 continue
             words = losses(it.outputs)
             if it.route.once is not None:
-                it.route.once.settle(it.record, handled=not words)
-            if words:
-                error = HandlerError(words)
-                self.give_up(it.chunk, it.record, it.route, None, error, 1, 0)
-                continue
-            self._holdings.resolve(it.chunk, it.record.offset())
+                it.route.once.settle(it.records[0], handled=not words)
+            for record in it.records:
+                if words:
+                    self.give_up(it.chunk, record, it.route, None, HandlerError(words), 1, 0)
+                else:
+                    self._holdings.resolve(it.chunk, record.offset())
 
 
 def reason_of(error: BaseException, argument: Any) -> str:

@@ -81,7 +81,7 @@ class LoopRelay(LoopTasks):
         try:
             return asyncio.get_running_loop() is self._loop
         except RuntimeError:
-            return False
+            return self._aside.is_own_thread()
 
     def stop(self, timeout: float) -> None:
         """Cancel every task; wait for up to ``timeout`` seconds."""
@@ -102,8 +102,7 @@ class LoopRelay(LoopTasks):
         self._overdue.stop()
         for task in self._tasks:
             task.cancel()
-        if self._pool is not None:
-            self._pool.shutdown(wait=False, cancel_futures=True)
+        self._aside.stop()
         if not self._tasks:
             self._ended.release()
 

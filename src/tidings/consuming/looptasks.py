@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Coroutine
 from contextvars import Context, copy_context
 from typing import Any
 
+from tidings.consuming.aside import Aside
 from tidings.consuming.course import Course, Step
 from tidings.consuming.driving import driven
 from tidings.consuming.fate import Fate
@@ -45,7 +45,7 @@ class LoopTasks(Workbench):
         self._loop = loop
         self._leading: Chunk | None = None
         self._overdue = Overdue(loop, hang_exit, fate.logger)
-        self._pool: ThreadPoolExecutor | None = None
+        self._aside = Aside(loop, workers)
 
     @abstractmethod
     def _wake(self) -> None:
@@ -225,7 +225,7 @@ class LoopTasks(Workbench):
     def _suspend(self, chunk: Chunk, record: Record, route: Route | None, outputs: list[Any]) -> None:
         assert route is not None  # noqa: S101 - a handler has published
         self._holdings.suspend(chunk, record.offset())
-        self._fate.await_outputs(chunk, record, route, outputs)
+        self._fate.await_outputs(chunk, [record], route, outputs)
 
     async def _run_batches(self, lane: Lane, outputs: list[Any]) -> None:
         """Handle the chunks of a partition, until there are no more or a call fails."""
@@ -276,10 +276,4 @@ class LoopTasks(Workbench):
         if route.handler.is_async:
             work: Coroutine[Any, Any, Any] = route.fn(argument)
             return work
-        return self._on_a_thread(route.fn, argument)
-
-    async def _on_a_thread(self, fn: Callable[[Any], Any], argument: Any) -> None:
-        """A sync handler among async ones would block the loop."""
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(self._most, "tidings-worker")
-        await self._loop.run_in_executor(self._pool, copy_context().run, fn, argument)
+        return self._aside.run(route.fn, argument)  # it would block the loop

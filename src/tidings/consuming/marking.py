@@ -50,6 +50,8 @@ class Marking:
         self._shut: list[Tenure] = []
         """Tenures of which something waits, or will."""
         self._alone: Chunk | None = None
+        self._is_condemned = False
+        """Of that event no handler has anything: its letter is on its way."""
         self._turn: Tenure | None = None
         """Whose events are taken alone now: a mark of another one's would stay, and count as a death."""
 
@@ -146,7 +148,7 @@ class Marking:
             return True
         if alone.is_finished:
             self._client.mark(_name(tenure), alone.end, "")
-        elif tenure.pending and life.now.alone:
+        elif tenure.pending and life.now.alone and not self._is_condemned:
             life.now = Lives(life.now.lives, 0, self._by)
             self._client.mark(_name(tenure), alone.position, life.now.text)
         return alone.is_finished
@@ -182,7 +184,8 @@ class Marking:
         life.waiting.popleft()
         life.handled += 1
         self._alone = chunk
-        if chunk.begun == life.read_at and life.before.is_deadly(self._by):
+        self._is_condemned = chunk.begun == life.read_at and life.before.is_deadly(self._by)
+        if self._is_condemned:
             self._condemn(chunk, life.before.alone)
             return []
         return [chunk]

@@ -85,6 +85,7 @@ class Polling:
         max_poll_interval: float,
         logger: logging.Logger,
         assigned: Callable[[], None],
+        came: Callable[[set[str]], None],
         ended: Callable[[BaseException | None], None],
     ) -> None:
         self.ends: dict[PlaceName, int] = {}
@@ -98,6 +99,7 @@ class Polling:
         self._longest_revoke = min(_LONGEST_REVOKE, max_poll_interval / 2)
         self._logger = logger
         self._told_assigned = assigned
+        self._came = came
         self._ended = ended
         self._commands: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
         self._leave_by: float | None = None
@@ -189,6 +191,7 @@ class Polling:
         chunks: list[Chunk] = []
         if self._has_room():
             if groups := self._client.fetch(_FETCH, _MARK if self._marking.is_waiting else _POLL):
+                self._came({topic for topic, _, _ in groups})
                 chunks = self._holdings.take(groups, self._jumped)
         else:
             self._holdings.bell.wait(_POLL)

@@ -174,7 +174,7 @@ class Relay(Workbench):
                 handled += 1
                 if outputs:
                     self._leader.suspend_in_hand(chunk, claim, record)
-                    self._fate.await_outputs(chunk, record, route, outputs)
+                    self._fate.await_outputs(chunk, [record], route, outputs)
         with self._lock:
             self._tally.handled += handled
             self._tally.skipped += skipped
@@ -211,7 +211,7 @@ class Relay(Workbench):
                 if outputs:
                     is_suspended = True
                     self._holdings.suspend(chunk, record.offset())
-                    self._fate.await_outputs(chunk, record, route, outputs)
+                    self._fate.await_outputs(chunk, [record], route, outputs)
             with self._lock:
                 self._tally.skipped += is_skipped
                 self._tally.handled += not is_skipped

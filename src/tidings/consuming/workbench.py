@@ -143,6 +143,7 @@ class Workbench(ABC):
         step.route.successes += 1
         with self._lock:
             self._tally.handled += len(step.records)
-        if outputs:  # of all its records: the first holds the others back
-            self._holdings.suspend(chunk, step.records[0].offset())
-            self._fate.await_outputs(chunk, step.records[0], step.route, outputs)
+        if outputs:
+            for record in step.records:
+                self._holdings.suspend(chunk, record.offset())
+            self._fate.await_outputs(chunk, step.records, step.route, outputs)

@@ -111,7 +111,7 @@ class ConsumerClient:
             if first is None:
                 return []
             if first.error() is not None:
-                self._say(first.error())
+                self._say(first.error(), first.topic())
                 return []
             place = (first.topic(), first.partition())
             owner = self._owner(place)
@@ -220,13 +220,14 @@ class ConsumerClient:
     def _is_error(self, message: Any) -> bool:
         error = message.error()
         if error is not None:
-            self._say(error)
+            self._say(error, message.topic())
         return error is not None
 
-    def _say(self, error: KafkaError) -> None:
+    def _say(self, error: KafkaError, topic: str | None = None) -> None:
         if error.fatal() or error.code() == KafkaError._FATAL:  # of the latter fatal() says False
             raise ConsumeError(f"The Kafka client failed for good: {error.name()}: {error.str()}.")
-        self._told(f"{error.name()}: {error.str()}", error.name() not in NOBODY)
+        words = error.str() if topic is None or topic in error.str() else f"{topic}: {error.str()}"
+        self._told(f"{error.name()}: {words}", error.name() not in NOBODY)
 
     def _on_error(self, error: KafkaError) -> None:
         self._told(f"{error.name()}: {error.str()}", error.name() not in NOBODY)

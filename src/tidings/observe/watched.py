@@ -75,6 +75,9 @@ class Watched:
                 for metric in source.metrics:
                     if metric.kind == "counter" or not source.is_over:
                         self._add(numbers, metric, owner, stats)
+            for name, value in numbers.items():  # an event may be taken back that was just being handed over
+                if name[0].kind == "counter":
+                    numbers[name] = self._highest[name] = max(value, self._highest.get(name, 0))
         return [Sample(*name, value) for name, value in numbers.items()]
 
     def refresh(self) -> None:
@@ -98,6 +101,7 @@ class Watched:
     def _forget(self) -> None:
         self._lock = native_lock()  # the notify thread takes it too
         self._settled: dict[Name, int] = {}
+        self._highest: dict[Name, int] = {}
 
     def _read(self) -> list[tuple[_Source, Any]]:
         """The stats of what is there; what is gone is settled. The lock is held."""
@@ -194,28 +198,36 @@ class _OfConsumer(_Source):
         self.owner = ("group", group)
         self._consumer = weakref.ref(consumer)
         self._held: Consumer | Member | None = consumer
+        self._life: object = None
 
     def is_of(self, thing: object) -> bool:
-        return self._consumer() is thing
+        return _consumer_of(self._consumer()) is _consumer_of(thing)
 
     def read(self) -> list[ConsumerStats]:
         consumer, former = self._consumer(), self.last
         if consumer is None:
             self.is_gone = True
             return []
+        life = _life_of(consumer)
         self.last = now = consumer.stats()
         self.is_over = now.is_closed
         self._held = None if self.is_over else consumer
-        began_anew = former is not None and _finished(former) > _finished(now)  # under a Manager
-        return [former] if former is not None and began_anew else []
+        began_anew, self._life = life is not self._life, life  # a Consumer's, under a Manager
+        is_former = began_anew and former is not None and isinstance(consumer, Consumer)
+        return [former] if former is not None and is_former else []
 
     def after_fork(self) -> bool:
+        # Its locks may be held for ever: whatever has begun is the parent's.
         consumer = self._consumer()
-        return consumer is not None and consumer.stats() == type(consumer.stats())()
+        return consumer is not None and _life_of(consumer) is None
 
 
-def _finished(stats: ConsumerStats) -> int:
-    return stats.handled + stats.failed + stats.skipped + stats.dead_lettered
+def _consumer_of(thing: object) -> object:
+    return thing.consumer if isinstance(thing, Member) else thing
+
+
+def _life_of(consumer: Consumer | Member) -> object:
+    return (consumer.consumer if isinstance(consumer, Member) else consumer)._engine
 
 
 def _parts(manager: Manager) -> list[_Part]:

@@ -66,7 +66,13 @@ class TopicEvents:
             if (handler := by_type.get(message.event_type or "")) is not None:
                 await handler.fn(_argument(handler, message))
 
-        self._repository.subscribe(self._topic, dispatch_async if made[0].is_async else dispatch)
+        chosen = dispatch_async if made[0].is_async else dispatch
+        # Letters and logs name the functions that the application gave, not this one.
+        chosen.__module__, chosen.__qualname__ = (
+            type(self).__module__,
+            f"{type(self).__qualname__}: " + ", ".join(handler.name for handler in made),
+        )
+        self._repository.subscribe(self._topic, chosen)
 
     def _by_type(self, made: list[Handler]) -> dict[str, Handler]:
         """Whose is which type: those annotated with an event's class get that one, another gets the rest."""

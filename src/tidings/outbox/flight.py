@@ -28,16 +28,21 @@ class _Held(msgspec.Struct, eq=False):
     row: Row
     delivery: Delivery
     is_letter: bool
+    lost: int
+    """How many events the publisher had lost before."""
 
 
 class Flight:
     """The rows under way, by id. One thread; only its length may be asked by others.
 
-    ``has_stored`` says whether the publisher's store has events that are not in Kafka.
+    ``has_stored`` says whether the publisher's store has events that are not in Kafka, ``lost`` how many
+    events the publisher has lost.
     """
 
-    def __init__(self, has_stored: Callable[[], bool]) -> None:
+    def __init__(self, has_stored: Callable[[], bool], lost: Callable[[], int]) -> None:
         self._has_stored = has_stored
+        self._lost = lost
+        self._lost_by_now = lost()
         self._held: dict[int, _Held] = {}
 
     def __len__(self) -> int:
@@ -54,7 +59,7 @@ class Flight:
 
     def add(self, row: Row, delivery: Delivery, *, is_letter: bool = False) -> None:
         """The event of this row, or its letter, was accepted by the publisher."""
-        self._held[row.id] = _Held(row, delivery, is_letter)
+        self._held[row.id] = _Held(row, delivery, is_letter, self._lost_by_now)
 
     def failure(self, number: int) -> tuple[int, str]:
         """How often the row was taken before, and why its event was not delivered now, in Kafka's word."""
@@ -65,11 +70,17 @@ class Flight:
     def judge(self) -> Judged:
         """Those that have ended since; they stay until ``remove``, as the database may be away."""
         judged = Judged()
+        self._lost_by_now = self._lost()
         for number, held in self._held.items():
             state = held.delivery.state
             if state is State.ACCEPTED or (state is State.STORED and self._is_stored(held.delivery)):
                 continue
-            if state is State.DEAD_LETTERED or (held.is_letter and state in {State.DELIVERED, State.STORED}):
+            is_gone = state is State.STORED and held.delivery.partition < 0 and self._lost() > held.lost
+            if is_gone:  # as far as can be told: rather twice in Kafka than never
+                judged.failed.append(number)
+            elif state is State.DEAD_LETTERED or (
+                held.is_letter and state in {State.DELIVERED, State.STORED}
+            ):
                 judged.dead_lettered.append(number)
             elif state in {State.DELIVERED, State.STORED}:
                 judged.delivered.append(number)

@@ -84,7 +84,9 @@ class Relay:
             self._publisher = _own_publisher(publisher, overrides)
         self._late_after = late_after
         self._ear = Ear(self._database, table.rpartition(".")[2]) if listen else None
-        self._flight = Flight(lambda: self._publisher.stats().stored > 0)
+        self._flight = Flight(
+            lambda: self._publisher.stats().stored > 0, lambda: self._publisher.stats().lost
+        )
         self._is_enabled = self._publisher._settings.enabled
         self._work = Work(
             Rows(self._database, table),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,7 +20,9 @@ from support.processes import wait_until
 from tidings import ConfigError, DeadLetter, HealthStatus, Publisher, PublisherClosed, Settings
 from tidings.outbox import Outbox, Relay
 from tidings.outbox.database import EngineDatabase
-from tidings.outbox.rows import Rows
+from tidings.outbox.flight import Flight, Judged
+from tidings.outbox.rows import Row, Rows
+from tidings.states import State
 from tidings.testing import EmbeddedBroker
 from tidings.testing.contract import unique_topic
 from tidings.testing.memory import InMemoryTransport
@@ -174,6 +178,46 @@ def test_a_topic_that_takes_nothing_does_not_stop_the_others(
     assert totals(transport, "open") == list(range(30))
 
 
+def test_a_topic_that_is_full_is_left_out_and_what_is_not_tried_is_no_attempt(
+    app: Desk, transport: InMemoryTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tidings.outbox.working._NO_ROOM_PAUSE", 3600.0)
+    transport.fail_always(lambda record: record.topic == "full", "TOPIC_AUTHORIZATION_FAILED")
+    tried = spied(monkeypatch, lambda topic: topic)
+    for number in range(3):
+        app.add(f"f-{number}", 1, topic="full")
+    app.add("open", 1, 2)
+    with relaying(app, transport, bulkhead={"full": 1}, retry_max=1000) as relay:
+        assert wait_until(lambda: relay.stats().delivered == 2)
+        app.add("late", 1, topic="full")
+        app.add("open", 3)
+        assert wait_until(lambda: relay.stats().delivered == 3)
+        assert tried == ["full", "full", "orders", "orders", "orders"]
+        assert app.column("attempts") == [1, 0, 0, 0]
+        assert relay.stats().released == 2
+        transport.clear_faults()
+        assert wait_until(lambda: relay.stats().delivered == 4)
+
+
+def test_a_publisher_without_room_lets_no_attempt_count(lite: Desk) -> None:
+    transport = InMemoryTransport(queue_messages=1)
+    transport.down()
+    lite.add("k", 1, 2, 3)
+    with relaying(lite, transport) as relay:
+        assert wait_until(lambda: relay.stats().released > 0)
+        assert wait_until(lambda: lite.column("attempts") == [1, 0, 0])
+        transport.up()
+        assert wait_until(lite.is_empty)
+
+
+def test_until_empty_waits_for_a_topic_that_is_full(lite: Desk, transport: InMemoryTransport) -> None:
+    for number in range(3):
+        lite.add(f"k-{number}", 1)
+    with publishing(transport, bulkhead={"*": 1}) as publisher:
+        report = Relay(lite.engine, publisher, table=lite.table, poll=0.01).run(until_empty=True)
+    assert report.delivered == 3
+
+
 def test_with_a_store_rows_stay_until_what_is_stored_is_in_kafka(
     lite: Desk, transport: InMemoryTransport, tmp_path: Path
 ) -> None:
@@ -222,6 +266,63 @@ def test_a_lease_is_renewed_as_long_as_its_rows_are_under_way(
             assert second.stats().taken == 0
         transport.up()
         assert wait_until(app.is_empty)
+
+
+def test_leases_are_renewed_while_a_batch_is_handed_over(
+    app: Desk, transport: InMemoryTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A publisher may make the relay wait at each row."""
+    monkeypatch.setattr("tidings.outbox.working._RENEWALS", 1e9)  # at every row
+    held: list[int] = []
+
+    def look(_: str) -> None:
+        held.append(app.column("held_until")[-1])
+        before = time.time()
+        assert wait_until(lambda: time.time() > before + 0.01)
+
+    spied(monkeypatch, look)
+    transport.down()
+    for number in range(4):
+        app.add(f"k-{number}", number)
+    with relaying(app, transport) as relay:
+        assert wait_until(lambda: relay.stats().in_flight == 4)
+        assert held == sorted(set(held))
+        transport.up()
+        assert wait_until(app.is_empty)
+
+
+def test_rows_of_a_batch_whose_lease_was_lost_are_not_published(
+    app: Desk, transport: InMemoryTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tidings.outbox.working._RENEWALS", 1e9)  # at every row
+
+    def rob(_: str) -> None:
+        change(app, "holder = 'another' WHERE id = (SELECT max(id) FROM {table})")
+
+    tried = spied(monkeypatch, rob)
+    for number in range(3):
+        app.add(f"k-{number}", number)
+    with relaying(app, transport) as relay:
+        assert wait_until(lambda: relay.stats().delivered == 2)
+        assert app.column("holder") == ["another"]
+        assert relay.stats().leases_lost == 1
+        assert len(tried) == 2
+
+
+def test_what_the_store_of_the_publisher_lost_is_put_back() -> None:
+    stored, lost = True, 3
+    flight = Flight(lambda: stored, lambda: lost)
+    delivery: Any = SimpleNamespace(state=State.STORED, partition=-1, ended=True, error=None)
+    replayed: Any = SimpleNamespace(state=State.STORED, partition=0, ended=True, error=None)
+    for number, each in enumerate((delivery, replayed)):
+        flight.add(Row(number, "e", "t", None, b"", "[]", None, 0, 0), each)
+    lost = 4
+    assert flight.judge() == Judged(delivered=[1])
+    stored = False
+    assert flight.judge() == Judged(delivered=[1], failed=[0])
+    flight.remove(0)
+    flight.add(Row(2, "e", "t", None, b"", "[]", None, 0, 0), delivery)  # that loss was another's
+    assert flight.judge() == Judged(delivered=[1, 2])
 
 
 def test_who_held_a_row_too_long_has_no_say_in_it_any_more(app: Desk) -> None:
@@ -386,6 +487,19 @@ def test_a_table_in_a_schema(postgres_dsn: str, transport: InMemoryTransport) ->
             outbox.add(connection, OrderPlaced("k", 1))
         assert Relay(app.engine, publisher, table="side.box").run(until_empty=True).delivered == 1
         assert Rows(EngineDatabase(app.engine), "side.box").waiting() == (0, 0.0)
+
+
+def spied(monkeypatch: pytest.MonkeyPatch, look: Callable[[str], Any]) -> list[Any]:
+    """Has ``look`` see the topic of each record that a publisher is given; its answers."""
+    seen: list[Any] = []
+    produce = Publisher.produce
+
+    def spy(publisher: Publisher, topic: str, *args: Any, **options: Any) -> Any:
+        seen.append(look(topic))
+        return produce(publisher, topic, *args, **options)
+
+    monkeypatch.setattr(Publisher, "produce", spy)
+    return seen
 
 
 def change(app: Desk, what: str) -> None:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tidings.errors import PublisherClosed, PublisherFailed, PublishError
+from tidings.errors import BulkheadFull, PublisherClosed, PublisherFailed, PublishError
 from tidings.letters.letter import DeadLetter
 from tidings.letters.naming import dlq_topic
 from tidings.outbox.drafting import read
@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 
 
 class NoRoom(Exception):
-    """The publisher takes nothing now, and may later."""
+    """The publisher takes nothing now, and may later; ``of_topic``: of this topic, others may have room."""
+
+    def __init__(self, error: PublishError) -> None:
+        super().__init__(str(error))
+        self.of_topic = isinstance(error, BulkheadFull)
 
 
 class Unpublishable(Exception):
@@ -46,7 +50,7 @@ class Press:
             raise
         except PublishError as error:
             if error.retriable:
-                raise NoRoom from None
+                raise NoRoom(error) from None
             self._flight.add(row, self._send_letter(row, headers, error), is_letter=True)
 
     def _produce(self, row: Row, topic: str, value: bytes | None, headers: Sequence[Pair]) -> Delivery:
@@ -78,5 +82,5 @@ class Press:
             raise
         except (PublishError, ValueError) as error:  # ValueError: a topic that is none
             if isinstance(error, PublishError) and error.retriable:
-                raise NoRoom from None
+                raise NoRoom(error) from None
             raise Unpublishable(f"{refusal} Nor can its letter be sent: {error}") from None

@@ -133,15 +133,28 @@ class Rows:
         sent = "UPDATE {table} SET held_until = 0, holder = NULL, error = NULL, sent_at = {now}"
         return self._change(sent if keep else "DELETE FROM {table}", ids, holder)
 
-    def put_back(self, ids: Collection[int], holder: str, pause: float, error: str | None = None) -> int:
-        """Let any relay take them after ``pause`` seconds; ``error`` is what a person is told."""
+    def put_back(
+        self,
+        ids: Collection[int],
+        holder: str,
+        pause: float,
+        error: str | None = None,
+        *,
+        untried: bool = False,
+    ) -> int:
+        """Let any relay take them after ``pause`` seconds; ``error`` is what a person is told.
+
+        ``untried``: that they were taken does not count as an attempt.
+        """
         told = None if error is None else error.replace("\0", "")[:_LONGEST_ERROR]
         return self._change(
-            "UPDATE {table} SET held_until = {now} + :pause, holder = NULL, error = :error",
+            "UPDATE {table} SET held_until = {now} + :pause, holder = NULL, error = :error, "
+            "attempts = attempts - :untried",
             ids,
             holder,
             pause=_ms(pause),
             error=told,
+            untried=int(untried),
         )
 
     # -- housekeeping

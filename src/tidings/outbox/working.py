@@ -80,6 +80,8 @@ class Work:
         self._end: float | None = None
         self._until_empty = False
         self._next_renewal = self._next_look = 0.0
+        self._crowded: dict[str, float] = {}
+        """Until when topics are left out that the publisher had no room for."""
         self._failures = 0
 
     def stop(self, timeout: float) -> None:
@@ -106,7 +108,7 @@ class Work:
                 self._troubled(error)
             else:
                 self._calm()
-                if not took and self._until_empty and not self._flight:
+                if not took and self._until_empty and not self._flight and not self._crowded:
                     return
                 if not took:
                     self._rest()
@@ -127,9 +129,8 @@ class Work:
     def _turn(self) -> bool:
         now = time.monotonic()
         self.settle()
-        if self._flight and now >= self._next_renewal:
-            self._next_renewal = now + self._terms.lease / _RENEWALS
-            self._rows.renew(self._flight.ids, self._terms.holder, self._terms.lease)
+        if self._is_renewal_due():
+            self._renew()
         if now >= self._next_look:
             self._next_look = now + _LOOK
             self.waiting = self._rows.waiting()
@@ -141,9 +142,11 @@ class Work:
         terms, under_way = self._terms, self._flight.by_topic()
         if self._press is None or len(self._flight) > (_WINDOW - 1) * terms.batch:
             return False
-        full = [topic for topic, count in under_way.items() if count > terms.batch // 2]
         began = time.monotonic()
-        wanted = that_fit(self._rows.candidates(terms.batch, full), under_way, terms.batch, _MOST_BYTES)
+        self._crowded = {topic: until for topic, until in self._crowded.items() if until > began}
+        full = {topic for topic, count in under_way.items() if count > terms.batch // 2}
+        could = self._rows.candidates(terms.batch, full | self._crowded.keys())
+        wanted = that_fit(could, under_way, terms.batch, _MOST_BYTES)
         if not wanted:
             return False
         taken = self._rows.take(wanted, terms.holder, terms.lease)
@@ -162,9 +165,13 @@ class Work:
         """Publish rows in their order. Of a lane, nothing behind a row that could not go."""
         if not self._flight:
             self._next_renewal = time.monotonic() + self._terms.lease / _RENEWALS
-        back, shut = list[int](), set[int | None]()
+        ids = [row.id for row in taken]
+        back, shut, crowded = list[int](), set[int | None](), set[str]()
         for number, row in enumerate(taken):
-            if row.lane in shut:
+            if self._is_renewal_due() and not self._renew([*back, *ids[number:]]):
+                back += ids[number:]
+                break
+            if row.lane in shut or row.topic in crowded:
                 back.append(row.id)
                 continue
             try:
@@ -172,12 +179,31 @@ class Work:
             except Unpublishable as error:
                 shut |= {row.lane} - {None}
                 self._put_back([row.id], row.attempts, str(error))
-            except NoRoom:
-                back += [row.id for row in taken[number:]]
-                break
+            except NoRoom as error:
+                if not error.of_topic:
+                    back += ids[number:]
+                    break
+                crowded.add(row.topic)
+                back.append(row.id)
         if back:
-            self.counts["released"] += len(back)
-            self._rows.put_back(back, self._terms.holder, _NO_ROOM_PAUSE)
+            self.counts["released"] += self._rows.put_back(
+                back, self._terms.holder, _NO_ROOM_PAUSE, untried=True
+            )
+        self._crowded |= dict.fromkeys(crowded, time.monotonic() + _NO_ROOM_PAUSE)
+
+    def _is_renewal_due(self) -> bool:
+        return time.monotonic() >= self._next_renewal
+
+    def _renew(self, waiting: Collection[int] = ()) -> bool:
+        """Renew the leases of what is under way, and of a batch's rows that are ``waiting`` to be; False when
+        some of these were lost."""
+        terms = self._terms
+        self._next_renewal = time.monotonic() + terms.lease / _RENEWALS
+        if self._flight:
+            self._rows.renew(self._flight.ids, terms.holder, terms.lease)
+        lost = len(waiting) - self._rows.renew(waiting, terms.holder, terms.lease) if waiting else 0
+        self.counts["leases_lost"] += lost
+        return not lost
 
     def _put_failed_back(self, failed: Collection[int]) -> None:
         groups: dict[tuple[int, str], list[int]] = {}

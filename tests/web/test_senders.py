@@ -6,7 +6,9 @@ import json
 import logging
 import os
 import signal
+import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from support.books import LONG
 from support.scripts import run_script
 from tidings import EventTooLarge, InvalidEvent, Publisher, PublisherClosed, PublishError, Sender
 from tidings.events.catalogue import AuditEntry
@@ -134,6 +137,26 @@ def test_a_complaint_counts_from_many_threads(caplog: pytest.LogCaptureFixture) 
     assert caplog.messages == ["it failed: why\\nnot"]
 
 
+def test_failures_that_come_and_go_are_two_lines_a_minute(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level(logging.INFO, "tidings.tests")
+    now = 1000.0
+    monkeypatch.setattr("tidings.publishing.complaints.time.monotonic", lambda: now)
+    complaint = Complaint(logging.getLogger("tidings.tests"), "it failed")
+    for _ in range(100):
+        complaint.record("why")
+        complaint.relieve()
+    assert caplog.messages == ["it failed: why", "it failed: no longer; 0 more times since it was last said"]
+    now += 60
+    complaint.relieve()
+    complaint.relieve()
+    assert caplog.messages[2:] == ["it failed: no longer; 99 more times since it was last said"]
+    complaint.record("how")
+    assert caplog.messages[3:] == ["it failed: how"]
+    assert complaint.count == 101
+
+
 def test_a_logger_that_raises_is_no_second_failure(capsys: pytest.CaptureFixture[str]) -> None:
     class Raising(logging.Filter):
         def filter(self, record: logging.LogRecord) -> bool:
@@ -227,7 +250,7 @@ def test_a_stopped_process_does_not_hold_the_others_for_ever(tmp_path: Path) -> 
     if (child := os.fork()) == 0:
         holder = FileSender(path)
         holder.send(None, 0)
-        holder._lock_file(0)
+        holder._lock_file(holder._hold, 0)
         os.write(told, b"x")
         signal.pause()
     try:
@@ -263,6 +286,20 @@ for child in range(3):
     pids.append(pid)
 assert all(os.waitpid(pid, 0)[1] == 0 for pid in pids)
 """
+
+
+def test_the_first_lines_of_several_threads(tmp_path: Path) -> None:
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for number in range(100):
+            sender = FileSender(tmp_path / str(number), patience=LONG)
+            with ThreadPoolExecutor(4) as pool:
+                list(pool.map(sender.send, [None] * 4, range(4)))
+            assert sorted(line["value"] for line in lines(tmp_path / str(number))) == [0, 1, 2, 3]
+            sender.close()
+    finally:
+        sys.setswitchinterval(before)
 
 
 def test_threads_and_forked_processes_share_a_file(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ _LONGEST = 500
 class Complaint:
     """One kind of failure. The first is logged with its reason; while they go on, a count once a minute.
 
+    Its end is logged at most once a minute too: failures that come and go make two lines a minute.
     ``count`` is how many there were. Any thread.
     """
 
@@ -26,6 +27,7 @@ class Complaint:
         self._lock = native_lock()
         self._unsaid = 0
         self._next = 0.0
+        self._next_end = 0.0
         self._is_open = False
         self.count = 0
 
@@ -43,12 +45,15 @@ class Complaint:
             self._log(self._level, f"{self._what}: {reason(error)}{more}", error)
 
     def relieve(self) -> None:
-        """It went well: say how often it had failed unsaid, and name the next failure at once."""
+        """It went well: say so, and how often it had failed unsaid."""
         if not self._is_open:
             return
+        now = time.monotonic()
         with self._lock:
-            self._is_open = False
-            unsaid, self._unsaid, self._next = self._unsaid, 0, 0.0
+            if not self._is_open or now < self._next_end:
+                return
+            self._is_open, self._next_end = False, now + _EVERY
+            unsaid, self._unsaid = self._unsaid, 0
         self._log(logging.INFO, f"{self._what}: no longer; {unsaid} more times since it was last said", "")
 
     def _log(self, level: int, line: str, error: BaseException | str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import time
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,15 @@ from tidings.publishing.threads import acquire, native_lock
 
 _NAP = 0.001
 _MODE = 0o600
+
+
+class _Hold:
+    """What one process has open: a lock among its threads, and two descriptors, -1 while there is none."""
+
+    def __init__(self) -> None:
+        self.thread = native_lock()
+        self.file = -1
+        self.lock = -1
 
 
 class FileSender:
@@ -45,7 +55,12 @@ class FileSender:
         self._fsync = fsync
         self._patience = patience
         self._closed = False
-        self._pid = 0
+        self._hold = _Hold()
+        _everything.add(self)
+
+    def after_fork(self) -> None:
+        """Start afresh in a forked child: a lock is the open file's, so not shared."""
+        self._hold = _Hold()
 
     def send(self, key: Key, value: object) -> None:
         """Append one line. Raises InvalidEvent, EventTooLarge for a line above ``max_bytes``, PublisherClosed
@@ -55,41 +70,41 @@ class FileSender:
             raise EventTooLarge(
                 f"The line is {len(line)} bytes, max_bytes of {self._path} is {self._max_bytes}."
             )
-        if self._pid != os.getpid():  # first, or in a forked child: a lock is the open file's, so not shared
-            self._pid, self._thread, self._file, self._lock = os.getpid(), native_lock(), -1, -1
+        hold = self._hold
         end = time.monotonic() + self._patience
-        if not acquire(self._thread, self._patience):
+        if not acquire(hold.thread, self._patience):
             raise PublishError(f"{self._path} was in use for {self._patience} s: the line was not written.")
         try:
             if self._closed:
                 raise PublisherClosed(f"The sender of {self._path} was closed.")
-            self._lock_file(end)
+            self._lock_file(hold, end)
             try:
-                self._append(line)
+                self._append(hold, line)
             finally:
-                fcntl.flock(self._lock, fcntl.LOCK_UN)
+                fcntl.flock(hold.lock, fcntl.LOCK_UN)
         except OSError as error:
             raise PublishError(f"{self._path} cannot be written: {error.strerror}.") from error
         finally:
-            self._thread.release()
+            hold.thread.release()
 
     def close(self) -> None:
         """Write nothing more; what was written stays."""
         self._closed = True
-        if self._pid == os.getpid() and acquire(self._thread, self._patience):
-            for descriptor in (self._file, self._lock):
+        hold = self._hold
+        if acquire(hold.thread, self._patience):
+            for descriptor in (hold.file, hold.lock):
                 if descriptor >= 0:
                     os.close(descriptor)
-            self._file = self._lock = -1
-            self._thread.release()
+            hold.file = hold.lock = -1
+            hold.thread.release()
 
-    def _lock_file(self, end: float) -> None:
-        if self._lock < 0:
+    def _lock_file(self, hold: _Hold, end: float) -> None:
+        if hold.lock < 0:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._lock = os.open(f"{self._path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _MODE)
+            hold.lock = os.open(f"{self._path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _MODE)
         while True:
             try:
-                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(hold.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 if time.monotonic() >= end:
                     raise
@@ -97,40 +112,40 @@ class FileSender:
             else:
                 return
 
-    def _append(self, line: bytes) -> None:
-        size = self._newest()
-        if size and os.pread(self._file, 1, size - 1) != b"\n":
+    def _append(self, hold: _Hold, line: bytes) -> None:
+        size = self._newest(hold)
+        if size and os.pread(hold.file, 1, size - 1) != b"\n":
             line = b"\n" + line  # a process was killed while it wrote the last one
         if size and size + len(line) > self._max_bytes:
             self._rotate()
-            size, line = self._newest(), line.lstrip(b"\n")
+            size, line = self._newest(hold), line.lstrip(b"\n")
         try:
-            written = os.write(self._file, line)
+            written = os.write(hold.file, line)
         except OSError:
-            os.ftruncate(self._file, size)
+            os.ftruncate(hold.file, size)
             raise
         if written < len(line):
-            os.ftruncate(self._file, size)
+            os.ftruncate(hold.file, size)
             raise PublishError(f"{self._path} took {written} of {len(line)} bytes: the disk is full.")
         if self._fsync:
-            os.fsync(self._file)
+            os.fsync(hold.file)
 
-    def _newest(self) -> int:
+    def _newest(self, hold: _Hold) -> int:
         """Have the file open that is at ``path`` now: another process may have rotated it. Its size."""
-        if self._file >= 0:
-            here = os.fstat(self._file)
+        if hold.file >= 0:
+            here = os.fstat(hold.file)
             try:
                 there = os.stat(self._path)
             except FileNotFoundError:
                 there = None
             if there is not None and (here.st_ino, here.st_dev) == (there.st_ino, there.st_dev):
                 return here.st_size
-            os.close(self._file)
-            self._file = -1
-        self._file = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, _MODE)
+            os.close(hold.file)
+            hold.file = -1
+        hold.file = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, _MODE)
         if self._fsync:
             _sync_directory(self._path.parent)
-        return os.fstat(self._file).st_size
+        return os.fstat(hold.file).st_size
 
     def _rotate(self) -> None:
         names = [self._path, *(Path(f"{self._path}.{number}") for number in range(1, self._backups + 1))]
@@ -162,3 +177,14 @@ def _sync_directory(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+_everything: weakref.WeakSet[FileSender] = weakref.WeakSet()
+
+
+def _in_child() -> None:
+    for sender in list(_everything):
+        sender.after_fork()
+
+
+os.register_at_fork(after_in_child=_in_child)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Thread
 from types import SimpleNamespace
 from typing import Any
 
@@ -211,11 +212,21 @@ def test_a_publisher_without_room_lets_no_attempt_count(lite: Desk) -> None:
 
 
 def test_until_empty_waits_for_a_topic_that_is_full(lite: Desk, transport: InMemoryTransport) -> None:
+    transport.down()
     for number in range(3):
         lite.add(f"k-{number}", 1)
     with publishing(transport, bulkhead={"*": 1}) as publisher:
-        report = Relay(lite.engine, publisher, table=lite.table, poll=0.01).run(until_empty=True)
-    assert report.delivered == 3
+        publisher.publish(OrderPlaced("o"))
+        relay = Relay(lite.engine, publisher, table=lite.table, poll=0.01)
+
+        def make_room() -> None:
+            wait_until(lambda: relay.stats().released > 0)
+            transport.up()
+
+        helper = Thread(target=make_room)
+        helper.start()
+        assert relay.run(until_empty=True).delivered == 3
+        helper.join(LONG)
 
 
 def test_with_a_store_rows_stay_until_what_is_stored_is_in_kafka(

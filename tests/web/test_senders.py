@@ -311,3 +311,29 @@ def test_threads_and_forked_processes_share_a_file(tmp_path: Path) -> None:
     assert found.count("parent") == 1
     numbers = sorted(tuple(it[:3]) for it in found if it != "parent")
     assert numbers == [(c, t, n) for c in range(3) for t in range(3) for n in range(100)]
+
+
+FORKED = """
+import fcntl, os, sys, threading, time
+from tidings.publishing.filesender import FileSender
+sender = FileSender(sys.argv[1], patience=5)
+sender.send(None, "first")
+lock = os.open(sys.argv[1] + ".lock", os.O_RDWR)
+fcntl.flock(lock, fcntl.LOCK_EX)
+thread = threading.Thread(target=sender.send, args=(None, "thread"))
+thread.start()
+while not sender._hold.thread.locked():
+    time.sleep(0.001)
+pid = os.fork()
+if not pid:
+    fcntl.flock(lock, fcntl.LOCK_UN)
+    sender.send(None, "child")
+    os._exit(0)
+thread.join()
+assert os.waitpid(pid, 0)[1] == 0
+"""
+
+
+def test_a_child_forked_while_a_thread_sends(tmp_path: Path) -> None:
+    run_script("-c", FORKED, str(tmp_path / "audit.jsonl"))
+    assert {line["value"] for line in lines(tmp_path / "audit.jsonl")} == {"first", "thread", "child"}

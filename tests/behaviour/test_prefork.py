@@ -154,7 +154,7 @@ def test_celery(
     quiet = ("--without-mingle", "--without-gossip", "--without-heartbeat", "--loglevel", "error")
     command = ("-m", "celery", "--quiet", "--app", "celery_tasks", "worker", "--concurrency", "2")
     process = start(*command, *quiet, *options, **variables)
-    assert wait_until(lambda: len(_noted(accepted)) == 20, 60)
+    assert wait_until(lambda: len(_noted(accepted)) == 20, 120)
     _stop(process, number, {0})
     assert arrived() == set(range(20))
 

@@ -82,11 +82,17 @@ def test_a_disk_that_cannot_be_formatted_says_why_in_the_failure(scratch: Path) 
     assert list(scratch.iterdir()) == []
 
 
+def _state(pid: int) -> str:
+    command = ["ps", "-o", "state=", "-p", str(pid)]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
 def test_a_kafka_that_is_not_ready_in_time_shows_its_log(tidings_own_kafka: RealKafka) -> None:
     tidings_own_kafka.wait_ready(timeout=0)
     pid = tidings_own_kafka.pid(1)
     os.kill(pid, signal.SIGSTOP)  # not by pause(): a node that is paused on purpose is not waited for
     try:
+        assert wait_until(lambda: _state(pid).startswith("T")), "its threads stop one after another"
         with pytest.raises(
             RealKafkaError, match=r"nodes \[1\] are not ready in time\.\n--- node 1, last lines:\n.*\S"
         ):

@@ -222,10 +222,10 @@ def test_wait_safe_holds_the_last_bytes() -> None:
         yield b"34"
 
     middleware = WSGIAuditMiddleware(app, audit_sender(publisher), wait_safe=True)
-    body = middleware(environ("/4"), lambda *_: None)
-    assert [(part, len(transport.records)) for part in body] == [(b"12", 0), (b"34", 1)]
-    body = middleware(environ("/chunked"), lambda *_: None)
-    assert [(part, len(transport.records)) for part in body] == [(b"12", 1), (b"34", 1)]
+    for path, first in (("/4", [0, 1]), ("/chunked", [1, 1])):
+        body: Any = middleware(environ(path), lambda *_: None)
+        assert [(part, len(transport.records)) for part in body] == [(b"12", first[0]), (b"34", first[1])]
+        body.close()
     assert len(transport.records) == 2
     publisher.close()
 

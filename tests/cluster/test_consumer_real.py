@@ -16,14 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer as PlainConsumer
 from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from support.books import LONG
 from support.consuming import event_value
 from support.events import OrderPlaced, registry
-from support.kafka_reader import read_topic
+from support.kafka_reader import committed, read_topic
 from support.processes import wait_until
 from tidings import Consumer, DeadLetter, Message, Publisher
 from tidings.testing import RealKafka
@@ -65,16 +64,6 @@ def publish(kafka: RealKafka, topic: str, numbers: range) -> None:
         assert publisher.flush(LONG)
 
 
-def committed(kafka: RealKafka, topic: str, group: str, partitions: int = 4) -> dict[int, int]:
-    """What the group has committed, asked by a client of its own."""
-    client = PlainConsumer({"bootstrap.servers": kafka.bootstrap_servers, "group.id": group})
-    try:
-        found = client.committed([TopicPartition(topic, it) for it in range(partitions)], timeout=LONG)
-        return {it.partition: it.offset for it in found if it.offset >= 0}
-    finally:
-        client.close()
-
-
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_what_is_handled_is_committed_when_it_leaves(kafka: RealKafka, topic: str, protocol: str) -> None:
     publish(kafka, topic, range(100))
@@ -87,7 +76,7 @@ def test_what_is_handled_is_committed_when_it_leaves(kafka: RealKafka, topic: st
     with consumer:
         assert wait_until(lambda: consumer.stats().handled == 100, LONG)
     assert consumer.close().left
-    assert sum(committed(kafka, topic, group).values()) == 100
+    assert sum(committed(kafka.bootstrap_servers, topic, group).values()) == 100
 
 
 def test_transactions_leave_gaps_that_hold_nothing_back(kafka: RealKafka) -> None:
@@ -113,7 +102,7 @@ def test_transactions_leave_gaps_that_hold_nothing_back(kafka: RealKafka) -> Non
     with consumer:
         assert wait_until(lambda: len(seen) == 6, LONG)
     assert seen == [1, 2, 4, 5, 7, 8]
-    (end,) = committed(kafka, topic, group, 1).values()
+    (end,) = committed(kafka.bootstrap_servers, topic, group, 1).values()
     assert end == 2 * 8 + 1, "behind the last event, among gaps"
 
 
@@ -157,7 +146,7 @@ def test_members_that_come_and_go_lose_nothing_and_keep_the_order(
     for consumer in members:
         consumer.close()
     writer.join()
-    assert sum(committed(kafka, topic, group).values()) == total
+    assert sum(committed(kafka.bootstrap_servers, topic, group).values()) == total
     firsts: dict[tuple[int, int], list[int]] = defaultdict(list)
     for partition, number in seen:
         if number not in firsts[partition, number % 7]:
@@ -232,7 +221,7 @@ def test_offsets_wait_for_a_dead_letter_topic_that_is_missing(kafka: RealKafka, 
         kafka.create_topic(dlq, 1)
         assert wait_until(lambda: consumer.stats().dead_lettered == 1, LONG)
         assert wait_until(lambda: bool(consumer.health()), LONG)
-    assert sum(committed(kafka, topic, group).values()) == 50
+    assert sum(committed(kafka.bootstrap_servers, topic, group).values()) == 50
     (record,) = read_topic(kafka.bootstrap_servers, dlq, 1)
     letter = DeadLetter.decode(record.value)
     assert (letter.partition, letter.offset, letter.group) == (partition, offset, group)

@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from tidings.consuming.engine import Engine, MakeRunner
@@ -18,6 +17,7 @@ from tidings.consuming.seen import MemorySeen, Seen
 from tidings.consuming.states import ConsumerReport, ConsumerStats
 from tidings.consuming.transport import ConsumerTransport
 from tidings.consuming.wellbeing import health_of
+from tidings.contexts import Contexts
 from tidings.errors import ConfigError, ConsumeError
 from tidings.events.declare import Registry, default_registry
 from tidings.events.times import record_time
@@ -34,7 +34,7 @@ _NAP = 0.05
 _SEEK = 30.0
 
 
-class Consumer(Registering):
+class Consumer(Registering, Contexts):
     """Reads topics as a member of a group, and calls a handler for each event.
 
         consumer = Consumer(topics="orders", group_id="billing")
@@ -180,19 +180,9 @@ class Consumer(Registering):
         self.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
-    ) -> None:
-        self.close()
-
     async def __aenter__(self) -> Self:
         await self.astart()
         return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
-    ) -> None:
-        await self.aclose()
 
     # -- asking and steering
 

@@ -7,13 +7,13 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from tidings.consuming.interrupts import asked_by_signals
 from tidings.consuming.membership import Membership
 from tidings.consuming.states import ManagerReport
 from tidings.consuming.supervision import LEAVE, Supervision, ended
+from tidings.contexts import Contexts
 from tidings.errors import ConfigError
 from tidings.events.declare import Registry, default_registry
 from tidings.publishing.publisher import Publisher, settings_of
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _NAP = 0.05
 
 
-class Manager(Membership):
+class Manager(Membership, Contexts):
     """One publisher and many consumers of a service.
 
         manager = Manager.from_env()
@@ -155,19 +155,9 @@ class Manager(Membership):
         self.start_all_consumers()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
-    ) -> None:
-        self.close()
-
     async def __aenter__(self) -> Self:
         await self.astart()
         return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
-    ) -> None:
-        await self.aclose()
 
     @asynccontextmanager
     async def lifespan(self, app: object) -> AsyncIterator[dict[str, Any]]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar, runtime_checkable
 
 from tidings.consuming.consumer import Consumer
 from tidings.consuming.manager import Manager
 from tidings.consuming.states import ManagerReport
+from tidings.contexts import Contexts
 from tidings.errors import ConfigError
 from tidings.events.envelope import Envelope
 from tidings.events.keys import Key
@@ -44,7 +44,7 @@ class EventRepository(Protocol):
         call changes nothing."""
 
 
-class KafkaEventRepository:
+class KafkaEventRepository(Contexts):
     """An EventRepository on Kafka: a Publisher, and one consumer of the group GROUP_ID under a Manager.
 
         with KafkaEventRepository.from_yaml("kafka.yaml") as events:
@@ -121,22 +121,6 @@ class KafkaEventRepository:
     def health(self, timeout: float = 5) -> Health:
         """The worst of consumer and publisher: ``Manager.health``."""
         return self.manager.health(timeout)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
-    ) -> None:
-        self.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
-    ) -> None:
-        await self.aclose()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.manager!r}>"

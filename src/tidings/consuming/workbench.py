@@ -92,19 +92,17 @@ class Workbench(ABC):
 
     def _park(self, lane: Lane, route: Route | None, decision: Decision) -> None:
         """Have its first record wait: for its next attempt, or its handler; or, to stop, for ever."""
+        after = decision.after if isinstance(decision, Again | Wait) else None
         with self._lock:
-            if isinstance(decision, Hold):
-                self._lanes.hold(lane, route)
-            elif isinstance(decision, Again):
+            if isinstance(decision, Again):
                 lane.attempt += 1
                 self._tally.retried += 1
-                self._lanes.park(lane, decision.after)
-            elif isinstance(decision, Wait):
-                self._lanes.park(lane, decision.after)
+            if isinstance(decision, Hold):
+                self._lanes.hold(lane, route)
             else:
-                self._lanes.park(lane, float("inf"))
-        if isinstance(decision, Again | Wait):
-            self._due_in(decision.after)
+                self._lanes.park(lane, float("inf") if after is None else after)
+        if after is not None:
+            self._due_in(after)
 
     def probe(self, route: Route) -> None:
         """Let one of the events try that wait for this handler. On the polling thread."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import weakref
+from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from typing import Any, Final, TypeVar
@@ -133,7 +134,7 @@ class Watched:
         return _one_of(self._owners, owner, (owner[0], OTHERS))
 
 
-class _Source:
+class _Source(ABC):
     """Where numbers come from. ``last`` is what it said last, ``is_over`` that it is closed."""
 
     metrics: tuple[Metric, ...]
@@ -142,17 +143,17 @@ class _Source:
     is_over = False
     is_gone = False
 
+    @abstractmethod
     def is_of(self, thing: object) -> bool:
         """True for what it reads."""
-        raise NotImplementedError
 
+    @abstractmethod
     def read(self) -> list[Any]:
         """Renew ``last``; returns the stats of former lives, each once."""
-        raise NotImplementedError
 
+    @abstractmethod
     def after_fork(self) -> bool:
         """Start afresh in a child; False where there is nothing to start."""
-        raise NotImplementedError
 
 
 class _OfPublisher(_Source):

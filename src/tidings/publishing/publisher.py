@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from tidings.contexts import Contexts
 from tidings.errors import InvalidEvent, PublishError
 from tidings.events.codec import to_json
 from tidings.events.correlation import current_correlation_id
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 _DRAIN_NAP = 0.005
 
 
-class Publisher(Intake):
+class Publisher(Intake, Contexts):
     """Publishes events to Kafka, from threads and event loops alike; one serves a whole process.
 
     Making one checks the settings and connects to nothing; the client starts at the first event, and
@@ -322,22 +322,6 @@ class Publisher(Intake):
 
         self._engine.shut()
         return await asyncio.to_thread(self.close, timeout)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
-    ) -> None:
-        self.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
-    ) -> None:
-        await self.aclose()
 
     def __repr__(self) -> str:
         stats = self.stats()

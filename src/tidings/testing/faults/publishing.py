@@ -90,17 +90,19 @@ class Publishing:
         asyncio.run(self._publish_in_loop(name))
 
     async def _publish_in_loop(self, name: int) -> None:
-        pace, waiting = _Pace(name, self), set[asyncio.Task[None]]()
+        pace, waiting = _Pace(name, self), dict[asyncio.Task[None], tuple[str, Delivery]]()
         while not self._over.is_set():
             for key, number in pace.due():
                 taken = self._publish(key, number)
                 if taken is not None:
                     task = asyncio.create_task(self._await_safety(*taken))
-                    waiting.add(task)
-                    task.add_done_callback(waiting.discard)
+                    waiting[task] = taken
+                    task.add_done_callback(waiting.pop)
             await asyncio.sleep(_TICK)
         for task in waiting:
             task.cancel()
+        # The loop ends before close(), and close() may be what makes them safe.
+        self._unsafe.extend(waiting.values())
 
     def _publish(self, key: str, number: int) -> tuple[str, Delivery] | None:
         mark = f"{key}:{number}"
@@ -132,7 +134,7 @@ class Publishing:
         self._ledger.safe(mark)
 
     def _watch_safety(self) -> None:
-        while self._unsafe or not self._over.is_set():
+        while any(thread.is_alive() for thread in self._threads) or self._unsafe:
             if not self._unsafe:
                 time.sleep(_TICK)
                 continue

@@ -13,11 +13,13 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.semconv._incubating.attributes import messaging_attributes as names
 from opentelemetry.trace import SpanKind, StatusCode, get_current_span
+from sqlalchemy import create_engine
 
 from support.processes import wait_until
-from support.tracing import Spans, traceparent_of
+from support.tracing import Spans, context_of, traceparent_of
 from tidings import ConfigError, Consumer, Manager, Message, Publisher, Registry, Secret, State
 from tidings.observe import otel_tracing
+from tidings.outbox import Outbox, Relay
 from tidings.testing.memory import InMemoryRecord, InMemoryTransport
 
 LONG = 30.0
@@ -131,6 +133,33 @@ def test_not_sampled_travels_too_and_tells_nothing(spans: Spans, transport: InMe
         publisher.produce("t", b"1").wait(LONG)
     flags = _headers(transport.records[0])["traceparent"].rpartition("-")[2]
     assert not int(flags, 16) & 1
+
+
+def test_an_event_of_the_outbox_is_in_the_trace_of_the_request_that_added_it(
+    spans: Spans, transport: InMemoryTransport, tmp_path: Path
+) -> None:
+    outbox, engine = Outbox(registry=registry), create_engine(f"sqlite:///{tmp_path}/app.db")
+    outbox.create(engine)
+    with Publisher(transport=transport, registry=registry) as publisher:
+        otel_tracing(outbox, publisher, tracer_provider=spans.provider)
+        with spans.provider.get_tracer("web").start_as_current_span("request"), engine.begin() as connection:
+            event_id = outbox.add(connection, OrderPlaced("o-1", "4111-1111"))
+        Relay(engine, publisher).run(until_empty=True)
+    engine.dispose()
+    (request,), (created,), (sent,) = (
+        spans.named(name) for name in ("request", "create orders", "send orders")
+    )
+    assert created.parent == context_of(request)
+    assert created.kind == SpanKind.PRODUCER
+    assert _of(created)[names.MESSAGING_MESSAGE_ID] == event_id
+    assert [link.context.span_id for link in sent.links] == [context_of(created).span_id]
+    assert _headers(transport.records[0])["traceparent"] == traceparent_of(created)
+    assert "4111" not in str(_of(created))
+
+
+def test_an_outbox_that_is_not_traced_writes_no_header(transport: InMemoryTransport) -> None:
+    row = Outbox(registry=registry).drafts.row(OrderPlaced("o-1"))
+    assert "traceparent" not in row["headers"]
 
 
 def test_it_survives_the_store(spans: Spans, transport: InMemoryTransport, tmp_path: Path) -> None:

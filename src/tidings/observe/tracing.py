@@ -35,6 +35,8 @@ from tidings.consuming.manager import Manager
 from tidings.consuming.message import Message
 from tidings.errors import DeliveryError, TidingsError
 from tidings.events.headers import Pair, headers_size
+from tidings.outbox.adding import Outbox
+from tidings.outbox.drafting import Drafts
 from tidings.publishing.accepting import Accept
 from tidings.publishing.entry import Delivery
 from tidings.publishing.publisher import Publisher
@@ -47,16 +49,18 @@ _LONGEST_REASON: Final = 500
 Attributes = dict[str, str | int | bool]
 
 
-def otel_tracing(
-    *traced: Publisher | Consumer | Manager, tracer_provider: TracerProvider | None = None
-) -> None:
-    """Trace these publishers, consumers, and managers with all of theirs. ``tracer_provider`` defaults to the
-    global one.
+Traced = Publisher | Consumer | Manager | Outbox | Drafts
+
+
+def otel_tracing(*traced: Traced, tracer_provider: TracerProvider | None = None) -> None:
+    """Trace these publishers, consumers, outboxes, and managers with all of theirs. ``tracer_provider``
+    defaults to the global one. Of the outbox for Django, what is traced is ``drafts()``.
 
     ``send TOPIC`` (PRODUCER) begins at publish() and ends with the delivery: when Kafka has the event, when
     it is stored, or when it failed. ``process TOPIC`` (CONSUMER) is a call of a handler: a child of the
-    event's ``send``, or with a list of events a span that links to each of theirs. No keys and no payloads:
-    an event is named by its id.
+    event's ``send``, or with a list of events a span that links to each of theirs. ``create TOPIC``
+    (PRODUCER) is an event that was added to an outbox: the relay's ``send`` links to it, and ``process`` is
+    its child. No keys and no payloads: an event is named by its id.
 
     Publishers at any time, consumers before they start. What a Manager's consumers are made of by a
     function, that function has to trace. Raises ConfigError for a consumer that has started.
@@ -67,21 +71,69 @@ def otel_tracing(
         for part in _parts(one):
             if isinstance(part, Publisher):
                 part._instrument(_Sending(tracer, part).around)
+            elif isinstance(part, Drafts):
+                part.watch = _Creating(tracer, part).watch
             else:
                 part._handlers.put_around(_Processing(tracer, part).around)
 
 
-def _parts(one: Publisher | Consumer | Manager) -> list[Publisher | Consumer]:
-    return [one.publisher, *one.consumers.values()] if isinstance(one, Manager) else [one]
+def _parts(one: Traced) -> list[Publisher | Consumer | Drafts]:
+    if isinstance(one, Manager):
+        return [one.publisher, *one.consumers.values()]
+    return [one.drafts if isinstance(one, Outbox) else one]
 
 
-class _Sending:
+class _Producing:
+    """Spans of events on their way to Kafka."""
+
+    def __init__(self, tracer: Tracer, client_id: str, max_bytes: int) -> None:
+        self._tracer = tracer
+        self._client_id = client_id
+        self._max_bytes = max_bytes
+
+    def _begin(
+        self, operation: str, topic: str, value: bytes | None, headers: list[Pair], event_id: bytes
+    ) -> Span:
+        attributes = _about(operation, topic, self._client_id)
+        attributes["messaging.message.id"] = event_id.decode(errors="replace")
+        if value is None:
+            attributes["messaging.kafka.message.tombstone"] = True
+        else:
+            attributes["messaging.message.body.size"] = len(value)
+        return self._tracer.start_span(
+            f"{operation} {topic}", kind=SpanKind.PRODUCER, attributes=attributes, links=_links([headers])
+        )
+
+    def _inject(self, span: Span, value: bytes | None, key: bytes | None, headers: list[Pair]) -> None:
+        """Write the span's context, unless the event has one, of its first sending, or is too large then."""
+        if any(name in _NAMES for name, _ in headers):
+            return
+        carrier: dict[str, str] = {}
+        _W3C.inject(carrier, set_span_in_context(span, Context()))
+        new: list[Pair] = [(name, text.encode()) for name, text in carrier.items()]
+        if len(value or b"") + len(key or b"") + headers_size(headers) + headers_size(new) <= self._max_bytes:
+            headers += new
+
+
+class _Creating(_Producing):
+    """Spans of the events that one outbox turns into rows."""
+
+    def __init__(self, tracer: Tracer, drafts: Drafts) -> None:
+        super().__init__(tracer, drafts.client_id, drafts.max_bytes)
+
+    def watch(
+        self, topic: str, value: bytes, key: bytes | None, headers: list[Pair], event_id: bytes
+    ) -> None:
+        """Write the context of a span into the headers of the row."""
+        with self._begin("create", topic, value, headers, event_id) as span:
+            self._inject(span, value, key, headers)
+
+
+class _Sending(_Producing):
     """Spans of one publisher's events."""
 
     def __init__(self, tracer: Tracer, publisher: Publisher) -> None:
-        self._tracer = tracer
-        self._client_id = publisher._settings.client_id
-        self._max_bytes = publisher._settings.max_event_bytes
+        super().__init__(tracer, publisher._settings.client_id, publisher._settings.max_event_bytes)
 
     def around(self, accept: Accept) -> Accept:
         """``accept`` of an engine, traced."""
@@ -95,7 +147,7 @@ class _Sending:
             *options: Any,
             **more: Any,
         ) -> Delivery:
-            span = self._begin(topic, value, headers, event_id)
+            span = self._begin("send", topic, value, headers, event_id)
             self._inject(span, value, key, headers)
             try:
                 delivery = accept(topic, value, key, headers, event_id, *options, **more)
@@ -108,27 +160,6 @@ class _Sending:
             return delivery
 
         return traced
-
-    def _begin(self, topic: str, value: bytes | None, headers: list[Pair], event_id: bytes) -> Span:
-        attributes = _about("send", topic, self._client_id)
-        attributes["messaging.message.id"] = event_id.decode(errors="replace")
-        if value is None:
-            attributes["messaging.kafka.message.tombstone"] = True
-        else:
-            attributes["messaging.message.body.size"] = len(value)
-        return self._tracer.start_span(
-            f"send {topic}", kind=SpanKind.PRODUCER, attributes=attributes, links=_links([headers])
-        )
-
-    def _inject(self, span: Span, value: bytes | None, key: bytes | None, headers: list[Pair]) -> None:
-        """Write the span's context, unless the event has one, of its first sending, or is too large then."""
-        if any(name in _NAMES for name, _ in headers):
-            return
-        carrier: dict[str, str] = {}
-        _W3C.inject(carrier, set_span_in_context(span, Context()))
-        new: list[Pair] = [(name, text.encode()) for name, text in carrier.items()]
-        if len(value or b"") + len(key or b"") + headers_size(headers) + headers_size(new) <= self._max_bytes:
-            headers += new
 
 
 def _settled(span: Span, delivery: Delivery) -> None:

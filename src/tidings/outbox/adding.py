@@ -47,7 +47,7 @@ class Outbox:
         notify: bool = False,
         **overrides: Any,
     ) -> None:
-        self._drafts = Drafts(publisher, **overrides)
+        self.drafts = Drafts(publisher, **overrides)
         self._name = table
         self._schema = schema
         self._metadata = metadata
@@ -79,7 +79,7 @@ class Outbox:
         nothing is inserted, when the event could not be published as it is; what the database raises ends
         the transaction as any error does. With an AsyncSession or AsyncConnection: ``await outbox.add(…)``.
         """
-        row = self._drafts.row(event, **options)
+        row = self.drafts.row(event, **options)
         if hasattr(session, "run_sync"):
             return self._add_async(session, [row], row["event_id"])
         self._insert(session, [row])
@@ -100,7 +100,7 @@ class Outbox:
 
         All or none: raises PublishError when one of them could not be published.
         """
-        rows = [self._drafts.row(event, **options) for event in events]
+        rows = [self.drafts.row(event, **options) for event in events]
         ids = [row["event_id"] for row in rows]
         if hasattr(session, "run_sync"):
             return self._add_async(session, rows, ids)

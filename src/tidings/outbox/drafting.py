@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -44,6 +45,10 @@ class NewRow(TypedDict):
     created_at: int
 
 
+Watch = Callable[[str, bytes, bytes | None, list[Pair], bytes], None]
+"""Is given topic, value, key, headers and id of each event that becomes a row, and may add headers."""
+
+
 class Drafts:
     """Makes rows of events, by the settings, the topic mappings and the registry of a publisher.
 
@@ -61,6 +66,9 @@ class Drafts:
         else:
             self._publisher = Publisher(publisher, **{**overrides, "enabled": False})
         self._orders = self._publisher._settings.ordering == "key"
+        self.max_bytes = self._publisher._settings.max_event_bytes
+        self.client_id = self._publisher._settings.client_id
+        self.watch: Watch | None = None
 
     def row(
         self,
@@ -82,6 +90,8 @@ class Drafts:
         )
         if b"\0" in id_bytes:
             raise InvalidEvent("event_id holds a NUL, which Postgres does not keep in text")
+        if self.watch is not None:
+            self.watch(to, value, key_bytes, pairs, id_bytes)
         return {
             "event_id": id_bytes.decode(),
             "topic": to,

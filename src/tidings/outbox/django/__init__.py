@@ -12,6 +12,7 @@ of ``tidings.outbox.Outbox`` by these names. Change first and add afterwards: ``
 from __future__ import annotations
 
 from tidings.outbox.django.adding import add, add_all
+from tidings.outbox.django.conf import drafts
 from tidings.outbox.django.database import DjangoDatabase
 
-__all__ = ["DjangoDatabase", "add", "add_all"]
+__all__ = ["DjangoDatabase", "add", "add_all", "drafts"]

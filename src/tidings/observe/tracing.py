@@ -18,15 +18,11 @@ from opentelemetry.trace import (
     Link,
     Span,
     SpanKind,
-    StatusCode,
     Tracer,
     TracerProvider,
-    get_current_span,
     get_tracer_provider,
-    set_span_in_context,
     use_span,
 )
-from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from tidings.consuming.consumer import Consumer
 from tidings.consuming.fate import reason_of
@@ -35,6 +31,15 @@ from tidings.consuming.manager import Manager
 from tidings.consuming.message import Message
 from tidings.errors import DeliveryError, TidingsError
 from tidings.events.headers import Pair, headers_size
+from tidings.observe.spans import (
+    Attributes,
+    about,
+    context_headers,
+    extracted,
+    fail,
+    is_in_a_trace,
+    links_to,
+)
 from tidings.outbox.adding import Outbox
 from tidings.outbox.drafting import Drafts
 from tidings.publishing.accepting import Accept
@@ -42,11 +47,7 @@ from tidings.publishing.entry import Delivery
 from tidings.publishing.publisher import Publisher
 from tidings.states import State
 
-_W3C: Final = TraceContextTextMapPropagator()
-_NAMES: Final = frozenset(("traceparent", "tracestate"))
-_LONGEST_HEADER: Final = 4096
 _LONGEST_REASON: Final = 500
-Attributes = dict[str, str | int | bool]
 
 
 Traced = Publisher | Consumer | Manager | Outbox | Drafts
@@ -94,23 +95,21 @@ class _Producing:
     def _begin(
         self, operation: str, topic: str, value: bytes | None, headers: list[Pair], event_id: bytes
     ) -> Span:
-        attributes = _about(operation, topic, self._client_id)
+        attributes = about(operation, topic, self._client_id)
         attributes["messaging.message.id"] = event_id.decode(errors="replace")
         if value is None:
             attributes["messaging.kafka.message.tombstone"] = True
         else:
             attributes["messaging.message.body.size"] = len(value)
         return self._tracer.start_span(
-            f"{operation} {topic}", kind=SpanKind.PRODUCER, attributes=attributes, links=_links([headers])
+            f"{operation} {topic}", kind=SpanKind.PRODUCER, attributes=attributes, links=links_to([headers])
         )
 
     def _inject(self, span: Span, value: bytes | None, key: bytes | None, headers: list[Pair]) -> None:
         """Write the span's context, unless the event has one, of its first sending, or is too large then."""
-        if any(name in _NAMES for name, _ in headers):
+        if is_in_a_trace(headers):
             return
-        carrier: dict[str, str] = {}
-        _W3C.inject(carrier, set_span_in_context(span, Context()))
-        new: list[Pair] = [(name, text.encode()) for name, text in carrier.items()]
+        new = context_headers(span)
         if len(value or b"") + len(key or b"") + headers_size(headers) + headers_size(new) <= self._max_bytes:
             headers += new
 
@@ -152,7 +151,7 @@ class _Sending(_Producing):
             try:
                 delivery = accept(topic, value, key, headers, event_id, *options, **more)
             except BaseException as error:
-                _fail(span, error.code if isinstance(error, TidingsError) else type(error).__qualname__)
+                fail(span, error.code if isinstance(error, TidingsError) else type(error).__qualname__)
                 span.end()
                 raise
             if span.is_recording():
@@ -169,7 +168,7 @@ def _settled(span: Span, delivery: Delivery) -> None:
         span.set_attribute("messaging.destination.partition.id", str(delivery.partition))
         span.set_attribute("messaging.kafka.offset", delivery.offset)
     elif (error := delivery.error) is not None:
-        _fail(span, error.kafka_error if isinstance(error, DeliveryError) else error.code)
+        fail(span, error.kafka_error if isinstance(error, DeliveryError) else error.code)
     span.end()
 
 
@@ -208,7 +207,7 @@ class _Processing:
             try:
                 yield
             except BaseException as error:
-                _fail(span, type(error).__qualname__, reason_of(error, argument)[:_LONGEST_REASON])
+                fail(span, type(error).__qualname__, reason_of(error, argument)[:_LONGEST_REASON])
                 raise
 
     def _of_one(self, message: Message[Any]) -> Span:
@@ -220,16 +219,16 @@ class _Processing:
             attributes["messaging.message.id"] = message.event_id
         if message.correlation_id is not None:
             attributes["messaging.message.conversation_id"] = message.correlation_id
-        return self._begin(message.topic, attributes, _extracted(message.headers), [])
+        return self._begin(message.topic, attributes, extracted(message.headers), [])
 
     def _of_many(self, messages: Sequence[Message[Any]]) -> Span:
         first = messages[0]
         attributes = self._about(first)
         attributes["messaging.batch.message_count"] = len(messages)
-        return self._begin(first.topic, attributes, Context(), _links([each.headers for each in messages]))
+        return self._begin(first.topic, attributes, Context(), links_to([each.headers for each in messages]))
 
     def _about(self, message: Message[Any]) -> Attributes:
-        attributes = _about("process", message.topic, self._client_id)
+        attributes = about("process", message.topic, self._client_id)
         attributes["messaging.consumer.group.name"] = self._group
         attributes["messaging.destination.partition.id"] = str(message.partition)
         return attributes
@@ -238,34 +237,3 @@ class _Processing:
         return self._tracer.start_span(
             f"process {topic}", context=parent, kind=SpanKind.CONSUMER, attributes=attributes, links=links
         )
-
-
-def _about(operation: str, topic: str, client_id: str) -> Attributes:
-    return {
-        "messaging.system": "kafka",
-        "messaging.operation.name": operation,
-        "messaging.operation.type": operation,
-        "messaging.destination.name": topic,
-        "messaging.client.id": client_id,
-    }
-
-
-def _fail(span: Span, error_type: str, reason: str | None = None) -> None:
-    span.set_attribute("error.type", error_type)
-    span.set_status(StatusCode.ERROR, reason or error_type)
-
-
-def _links(of: Sequence[list[Pair]]) -> list[Link]:
-    """Links to where these records come from, as their headers tell."""
-    contexts = [get_current_span(_extracted(headers)).get_span_context() for headers in of]
-    return [Link(context) for context in contexts if context.is_valid]
-
-
-def _extracted(headers: list[Pair]) -> Context:
-    """The context that a record carries; an empty one where it carries none, or nonsense."""
-    carrier = {
-        name: value.decode(errors="replace")
-        for name, value in headers
-        if name in _NAMES and value is not None and len(value) <= _LONGEST_HEADER
-    }
-    return _W3C.extract(carrier, Context())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -31,23 +30,27 @@ class Course:
     def __init__(self, chunk: Chunk, read: Callable[[Record, int], Call | None]) -> None:
         self._chunk = chunk
         self._read = read
-        self._rest = deque(chunk.records)
+        self._records = chunk.records
+        self._at = 0
+        """Which record is next."""
+        self._began = 0
+        """Where the last step began: with a record that is its own, or is skipped."""
         self._singly = 0
         """So many records are taken one by one."""
 
     def next(self, attempt: int) -> Step | None:
         """The next call; None at the end of the chunk."""
-        rest, read = self._rest, self._read
+        read, at = self._read, self._at
+        self._began = at
         step: Step | None = None
         skipped = room = 0
-        while rest:
-            record = rest[0]
+        for record in self._records[at:]:
             try:
                 call = read(record, attempt)
             except Unread as error:
                 if step is None:
                     step = Step(None, None, None, [record], error=error)
-                    rest.popleft()
+                    at += 1
                 break
             if call is None:
                 skipped += 1
@@ -57,16 +60,21 @@ class Course:
                 step = Step(
                     route, [argument] if route.handler.is_batch else argument, correlation_id, [record]
                 )
-                records, arguments = step.records, step.argument
+                if not room:
+                    at += 1
+                    break
+                keep, pass_on = step.records.append, step.argument.append
             elif call[0] is route:
-                records.append(record)
-                arguments.append(call[1])
+                keep(record)
+                pass_on(call[1])
                 room -= 1
+                if not room:
+                    at += 1
+                    break
             else:
                 break
-            rest.popleft()
-            if step is not None and not room:
-                break
+            at += 1
+        self._at = at
         if step is None and skipped:
             step = Step(None, None, None, [])
         if step is not None:
@@ -81,18 +89,19 @@ class Course:
         return 0 if self._singly or not handler.is_batch else handler.most - 1
 
     def split(self, step: Step) -> bool:
-        """The call failed: take its records one by one. False where it was one already."""
+        """The last call failed: take its records one by one. False where it was one already."""
         if len(step.records) < 2:
             return False
-        self.put_back(step)
+        self.put_back()
         self._singly = len(step.records)
         return True
 
-    def put_back(self, step: Step) -> None:
-        """The call is to be made again."""
-        self._rest.extendleft(reversed(step.records))
+    def put_back(self) -> None:
+        """The last call is to be made again; what was skipped with it is read again, and counted then."""
+        self._at = self._began
 
     def done(self, step: Step) -> None:
         """These records are over. The caller holds the lock."""
         self._singly = max(0, self._singly - len(step.records))
-        self._chunk.begun = self._rest[0].offset() if self._rest else self._chunk.end
+        at, records = self._at, self._records
+        self._chunk.begun = records[at].offset() if at < len(records) else self._chunk.end

@@ -84,9 +84,7 @@ class Workbench(ABC):
         if isinstance(decision, GiveUp):
             self._over(lane, course, step)
             return True
-        course.put_back(step)
-        with self._lock:
-            self._tally.skipped += step.skipped
+        course.put_back()
         self._park(lane, step.route, decision)
         return False
 

@@ -24,7 +24,7 @@ from tidings.testing.contract import unique_topic
 pytestmark = pytest.mark.timeout(400)
 
 KILLS = 50
-FORMS = ("sync", "async")
+FORMS = ("sync", "async", "batch")
 SOON = {"client_config": {"auto.commit.interval.ms": 100}}
 STATIC = {"group_instance_id": "worker-1", "session_timeout": "6s"}
 KIP_848 = {"group_protocol": "consumer"}
@@ -48,7 +48,7 @@ def killed_again_and_again(watched: Watched, seed: int) -> None:
     commit so rarely, as it is by default, that their progress counts for none."""
     chance = random.Random(seed)
     for kill in range(KILLS):
-        process = watched.start(FORMS[kill % 2], settings=SOON if kill % 4 < 2 else {})
+        process = watched.start(FORMS[kill % 3], settings=SOON if kill % 4 < 2 else {})
         assert wait_until(partial(watched.has_done_some, process, 3), 2 * LONG), watched.log_tail()
         time.sleep(chance.random() * 0.3)
         process.kill()
@@ -56,15 +56,16 @@ def killed_again_and_again(watched: Watched, seed: int) -> None:
 
 
 def test_fifty_kills_lose_neither_events_nor_results(kafka: RealKafka, tmp_path: Path) -> None:
-    """Two groups side by side; the handlers of one publish."""
+    """Three groups side by side; the handlers of two publish, and those of one leave out what they know."""
     topic = unique_topic()
     kafka.create_topic(topic, 4)
     load = Load(kafka.bootstrap_servers, topic)
     with ExitStack() as stack:
-        pool = stack.enter_context(ThreadPoolExecutor(2))
+        forms: list[dict[str, Any]] = [{}, {"results": True}, {"results": True, "dedup": True}]
+        pool = stack.enter_context(ThreadPoolExecutor(len(forms)))
         groups = [
-            stack.enter_context(Watched(kafka, tmp_path, topic=topic, results=results, settings=STATIC))
-            for results in (False, True)
+            stack.enter_context(Watched(kafka, tmp_path, topic=topic, settings=STATIC, **form))
+            for form in forms
         ]
         with load.flowing(60):
             kills = [pool.submit(killed_again_and_again, it, seed) for seed, it in enumerate(groups)]
@@ -109,7 +110,7 @@ def test_the_kills_of_a_deploy_make_no_letter(kafka: RealKafka, tmp_path: Path) 
         load = Load(watched.brokers, watched.topic)
         with load.flowing(200):
             for kill in range(10):
-                process = watched.start(FORMS[kill % 2], pace=0.002)
+                process = watched.start(FORMS[kill % 3], pace=0.002)
                 time.sleep(chance.uniform(0, 4))
                 process.kill()
                 process.wait(LONG)
@@ -125,8 +126,9 @@ def test_the_kills_of_a_deploy_make_no_letter(kafka: RealKafka, tmp_path: Path) 
         ("abort", "sync", STATIC),
         ("exit", "async", KIP_848),
         ("segfault", "sync", SHORT),
+        ("kill", "batch", SHORT),
     ],
-    ids=["static", "kip848", "classic"],
+    ids=["static", "kip848", "classic", "batch"],
 )
 def test_two_deadly_events_in_a_backlog_become_letters_and_no_other_does(
     kafka: RealKafka, tmp_path: Path, death: str, form: str, member: dict[str, Any]
@@ -148,7 +150,9 @@ def test_two_deadly_events_in_a_backlog_become_letters_and_no_other_does(
         codes = watched.restarted(
             lambda: watched.start(form, deadly=deadly, death=death, pace=0.0005), is_over
         )
-        assert set(codes) == {{"abort": -signal.SIGABRT, "exit": 3, "segfault": -signal.SIGSEGV}[death]}
+        assert set(codes) == {
+            {"abort": -signal.SIGABRT, "exit": 3, "segfault": -signal.SIGSEGV, "kill": -signal.SIGKILL}[death]
+        }
         kept = watched.check_finished()
         assert set(kept.letters) == fatal
         assert {letter.error_code for letter in kept.letters.values()} == {"KAFKA_HANDLER_CRASHED"}

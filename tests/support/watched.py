@@ -36,7 +36,8 @@ _OWN_TIME = {"message.timestamp.type": "LogAppendTime"}
 class Watched:
     """A group whose commits are watched from the beginning to the end of a ``with``.
 
-    ``topic``: one that is there already; default: a new one. With ``results`` the handlers publish.
+    ``topic``: one that is there already; default: a new one. With ``results`` the handlers publish, with
+    ``dedup`` they leave out what they remember to have handled.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Watched:
         topic: str | None = None,
         partitions: int = 4,
         results: bool = False,
+        dedup: bool = False,
         settings: dict[str, Any] | None = None,
     ) -> None:
         self.brokers = kafka.bootstrap_servers
@@ -58,6 +60,7 @@ class Watched:
         for name in filter(None, (self.dlq, self.results)):
             kafka.create_topic(name, 1, config=_OWN_TIME)
         self._directory = directory
+        self._seen = str(directory / f"{self.group}.seen") if dedup else None
         self.ledger = Ledger(directory / f"{self.group}.ledger")
         self.watch = CommitWatch(self.brokers, self.topic, self.group, partitions, self.ledger)
         self._processes: list[subprocess.Popen[bytes]] = []
@@ -85,6 +88,7 @@ class Watched:
             "ledger": str(self.ledger.path),
             "form": form,
             "results": self.results,
+            "seen": self._seen,
             **more,
             "settings": {**self.settings, **more.get("settings", {})},
         }

@@ -1,8 +1,9 @@
 """A member of a group whose handler writes a ledger, may publish, and may kill its process.
 
-Told as JSON: brokers, topic, group, ledger, settings, ``form`` (sync or async); ``results`` (null: publishes
-nothing), ``pace`` (seconds a handler takes, while the file ``slow`` is there, if one is named), ``deadly``
-(numbers of the events that kill) and ``death``; ``status``: a file to tell how many partitions are paused.
+Told as JSON: brokers, topic, group, ledger, settings, ``form`` (sync, async or batch); ``results`` (null:
+publishes nothing), ``seen`` (null: no dedup; or its file), ``pace`` (seconds a handler takes, while the file
+``slow`` is there, if one is named), ``deadly`` (numbers of the events that kill) and ``death``; ``status``: a
+file to tell how many partitions are paused.
 """
 
 from __future__ import annotations
@@ -22,13 +23,17 @@ from pathlib import Path
 
 from support.events import OrderPlaced
 from support.ledger import Ledger
-from tidings import Consumer, Message, Publisher
+from tidings import Consumer, Message, Publisher, SqliteSeen
 
 told = json.loads(sys.argv[1])
 resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 logging.basicConfig(level=logging.INFO, format="%(asctime)s %(process)d %(message)s")
 ledger = Ledger(Path(told["ledger"]))
-consumer = Consumer(brokers=told["brokers"], topics=told["topic"], group_id=told["group"], **told["settings"])
+seen = SqliteSeen(told["seen"]) if told["seen"] else None
+consumer = Consumer(
+    brokers=told["brokers"], topics=told["topic"], group_id=told["group"], seen=seen, **told["settings"]
+)
+dedup = "1h" if seen else None
 publisher = (
     Publisher(brokers=told["brokers"], service="worker", durability="memory") if told["results"] else None
 )
@@ -80,7 +85,7 @@ def end(message: Message[OrderPlaced]) -> None:
 
 if told["form"] == "sync":
 
-    @consumer.on(OrderPlaced)
+    @consumer.on(OrderPlaced, dedup=dedup)
     def handle(message: Message[OrderPlaced]) -> None:
         begin(message)
         if pace:
@@ -88,9 +93,21 @@ if told["form"] == "sync":
         end(message)
 
     consumer.run()
+elif told["form"] == "batch":
+
+    @consumer.on_batch(OrderPlaced, dedup=dedup)
+    def handle_batch(messages: list[Message[OrderPlaced]]) -> None:
+        for message in messages:
+            begin(message)
+            if pace:
+                time.sleep(pace)
+        for message in messages:
+            end(message)
+
+    consumer.run()
 else:
 
-    @consumer.on(OrderPlaced)
+    @consumer.on(OrderPlaced, dedup=dedup)
     async def handle_async(message: Message[OrderPlaced]) -> None:
         begin(message)
         await asyncio.sleep(pace)

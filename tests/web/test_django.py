@@ -227,10 +227,13 @@ def test_wait_safe(kafka: InMemoryTransport, django_site: Any) -> None:
         ),
     ],
 )
-def test_checks(django_site: Any, tidings: Any, middleware: list[str], ids: list[str]) -> None:
+def test_checks(
+    django_site: Any, monkeypatch: pytest.MonkeyPatch, tidings: Any, middleware: list[str], ids: list[str]
+) -> None:
     from django.core.checks import run_checks
     from django.test import override_settings
 
+    monkeypatch.setenv("KAFKA_BROKERS", "nobody.invalid:9092")
     with override_settings(TIDINGS=tidings, MIDDLEWARE=middleware):
         assert [found.id for found in run_checks(tags=["tidings"])] == ids
 

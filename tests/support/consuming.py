@@ -245,6 +245,7 @@ class Life:
         self.tally = Tally()
         self.holdings = Holdings()
         self.halted: list[str] = []
+        self.stumbles: list[BaseException] = []
         self.ended: list[BaseException | None] = []
         self.seen: Seen = MemorySeen()
         self._workers, self._hang_exit = workers, hang_exit
@@ -270,6 +271,7 @@ class Life:
             self.tally,
             self.letters,
             self.halted.append,
+            self.stumbles.append,
             logger,
             pauses=self.settings.on_outage == "pause",
         )

@@ -9,7 +9,7 @@ import msgspec
 
 from tidings.consuming.message import Record
 from tidings.consuming.places import Chunk
-from tidings.consuming.reading import Call, Route, Unread
+from tidings.consuming.reading import Call, Route
 
 
 class Step(msgspec.Struct, eq=False):
@@ -21,7 +21,7 @@ class Step(msgspec.Struct, eq=False):
     correlation_id: str | None
     records: list[Record]
     skipped: int = 0
-    error: Unread | None = None
+    error: BaseException | None = None
 
 
 class Course:
@@ -47,7 +47,7 @@ class Course:
         for record in self._records[at:]:
             try:
                 call = read(record, attempt)
-            except Unread as error:
+            except BaseException as error:  # of a class's own __post_init__, perhaps
                 if step is None:
                     step = Step(None, None, None, [record], error=error)
                     at += 1

@@ -93,7 +93,13 @@ class Engine:
             if (window := route.handler.dedup) is not None:
                 route.remember(Once(seen, group, window, self.tally, self.holdings.lock, logger))
         self.fate = fate = Fate(
-            self.holdings, self.tally, self.letters, self._halt, logger, pauses=settings.on_outage == "pause"
+            self.holdings,
+            self.tally,
+            self.letters,
+            self._halt,
+            self._stumbled,
+            logger,
+            pauses=settings.on_outage == "pause",
         )
         self.runner = make_runner(self.holdings, self.reading, fate)
         self._client = self.transport.member(group, self._on_word)
@@ -190,6 +196,15 @@ class Engine:
         self.reason = self.reason or reason
         self.stop()
 
+    def _stumbled(self, error: BaseException) -> None:
+        self._logger.critical(
+            "A worker of the consumer failed, which it never should; the consumer stops. What is not "
+            "finished is read again.",
+            exc_info=error,
+        )
+        self.failure = self.failure or error
+        self.stop()
+
     def _on_word(self, words: str, is_blocking: bool) -> None:
         """What Kafka says beside records: each thing once, until records come again."""
         self.complaint = (words, is_blocking)
@@ -211,7 +226,7 @@ class Engine:
             self._said.clear()
 
     def _on_end(self, error: BaseException | None) -> None:
-        self.failure = error
+        self.failure = self.failure or error
         self._unfinished = self._held()
         self._is_closing = True
         self._leaving.start()

@@ -55,6 +55,7 @@ class Fate:
         tally: Tally,
         letters: Letters,
         halt: Callable[[str], None],
+        stumbled: Callable[[BaseException], None],
         logger: logging.Logger,
         *,
         pauses: bool,
@@ -66,6 +67,8 @@ class Fate:
         self._holdings = holdings
         self._letters = letters
         self._halt = halt
+        self.stumbled = stumbled
+        """Told of what a worker must not raise: the consumer ends, and what is not finished is read again."""
         self.logger = logger
         self.failing = Failing(logger)
         self._awaited: deque[Awaited] = deque()
@@ -190,7 +193,7 @@ class Fate:
     ) -> None:
         """Have a letter written; the record, suspended, is finished once Kafka has it."""
         if route is None:
-            code, reason = UNDECODABLE, str(error.args[0]) if error.args else type(error).__name__
+            code, reason = UNDECODABLE, why_unread(error)
         else:
             code = REJECTED if isinstance(error, Reject) else _HANDLER_FAILED
             reason = f"{route.handler.name}: {reason_of(error, argument)}"
@@ -233,14 +236,27 @@ class Fate:
                     self._holdings.resolve(it.chunk, record.offset())
 
 
+def why_unread(error: BaseException) -> str:
+    """Why a record cannot be decoded: in our words, or what the application's own class raised."""
+    return str(error.args[0]) if isinstance(error, Unread) else reason_of(error, None)
+
+
 def reason_of(error: BaseException, argument: Any) -> str:
-    """What a handler raised and where, without what its event holds in marked fields."""
+    """What a handler raised and where, without what its event holds in marked fields. Raises nothing."""
+    try:
+        words = _masked_words(error, argument)
+    except BaseException as failure:  # its __str__ is the application's, like its handler
+        words = f"its text cannot be made, for that raises {type(failure).__qualname__}"
+    return f"{type(error).__qualname__}: {words} ({raised_at(error)})"
+
+
+def _masked_words(error: BaseException, argument: Any) -> str:
     words = str(error.args[0]) if isinstance(error, HandlerError) and error.args else str(error)
     for each in argument if isinstance(argument, list) else [argument]:
         payload = each.data if isinstance(each, Message) else each
         if payload is not None:
             words = masked_text(words, payload)
-    return f"{type(error).__qualname__}: {words} ({raised_at(error)})"
+    return words
 
 
 def raised_at(error: BaseException) -> str:

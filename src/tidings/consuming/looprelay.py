@@ -109,7 +109,7 @@ class LoopRelay(LoopTasks):
     def _task_ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            self._fate.logger.critical("A worker of the consumer died; another takes over.", exc_info=error)
+            self._fate.stumbled(error)
         if self._stopping and not self._tasks and self._ended.locked():
             self._ended.release()
 

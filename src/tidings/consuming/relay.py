@@ -10,7 +10,7 @@ all workers, key by key, until it is tried again a second later. A key whose han
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextvars import copy_context
 from typing import Any
 
@@ -50,7 +50,7 @@ class Relay(Workbench):
         self._threads: list[NativeThread] = []
         self._bell = Bell()
         self._resting = False
-        self._watcher = NativeThread(self._watch, "tidings-watch")
+        self._watcher = self._thread(self._watch, "tidings-watch")
         self._hangs = Hangs(reading, hang_exit, fate.logger)
         self._looked = 0.0
 
@@ -119,11 +119,20 @@ class Relay(Workbench):
             if self._idle:
                 self._idle.pop().release()
             elif len(self._threads) < self._most and not self._stopping:
-                thread = NativeThread(self._work, f"tidings-worker-{len(self._threads) + 1}")
+                thread = self._thread(self._work, f"tidings-worker-{len(self._threads) + 1}")
                 thread.start()
                 self._threads.append(thread)
             else:
                 return
+
+    def _thread(self, target: Callable[[], None], name: str) -> NativeThread:
+        def run() -> None:
+            try:
+                target()
+            except BaseException as error:
+                self._fate.stumbled(error)
+
+        return NativeThread(run, name)
 
     def _work(self) -> None:
         rest = native_lock()

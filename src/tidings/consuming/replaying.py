@@ -11,11 +11,11 @@ from functools import partial
 from typing import Any, Final
 
 from tidings.consuming.calling import Caller, StillRunning
-from tidings.consuming.fate import REJECTED, UNDECODABLE, reason_of
+from tidings.consuming.fate import REJECTED, UNDECODABLE, reason_of, why_unread
 from tidings.consuming.handlers import Handlers
 from tidings.consuming.hangs import NO_STOP
 from tidings.consuming.message import Pair, place_of
-from tidings.consuming.reading import Reading, Route, Unread
+from tidings.consuming.reading import Reading, Route
 from tidings.consuming.retries import Again, Halt
 from tidings.consuming.verdicts import Reject
 from tidings.errors import ConfigError
@@ -152,8 +152,7 @@ class Replaying:
         self, route: Route | None, argument: Any, record: LetterRecord, attempt: int, error: BaseException
     ) -> tuple[Outcome, float | None]:
         if route is None:
-            words = str(error.args[0]) if isinstance(error, Unread) and error.args else repr(error)
-            return Outcome("failed", attempt, words, UNDECODABLE), None
+            return Outcome("failed", attempt, why_unread(error), UNDECODABLE), None
         decision = route.handler.policy.decide(error, attempt, random.random)
         words = f"{route.handler.name}: {reason_of(error, argument)}"
         self._logger.warning(f"{words}, with the letter of {place_of(record)}, attempt {attempt}")

@@ -227,6 +227,26 @@ def test_an_answer_is_remembered(health: HealthRegistry, ask: Ask) -> None:
     assert first.checked_at < second.checked_at
 
 
+def test_a_former_answer_stands_in_while_the_next_one_is_slow(
+    health: HealthRegistry, ask: Ask, hanging: threading.Event
+) -> None:
+    calls: list[int] = []
+
+    def slow_the_second_time() -> Health:
+        calls.append(1)
+        if len(calls) == 1:
+            return Health(status=HealthStatus.HEALTHY, cause="healthy", message="It answers.")
+        hanging.wait(LONG)
+        return _degraded()
+
+    health.register("slow", slow_the_second_time, timeout=2 * LONG, cache=0.001)
+    first = ask(health)
+    assert wait_until(lambda: ask(health).checks == first.checks and len(calls) > 1, LONG)
+    assert ask(health).checks == first.checks
+    hanging.set()
+    assert wait_until(lambda: ask(health).checks["slow"].cause == "slow", LONG)
+
+
 def test_a_loop_that_ended_is_not_waited_for(health: HealthRegistry) -> None:
     async def never() -> bool:
         await asyncio.Event().wait()

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 _LONGEST = 500
 _SHARE = 0.8
 """Of the timeout for a publisher that asks Kafka: it knows better than "no answer" what is wrong."""
+_PATIENCE = 0.5
+"""Seconds to wait for an answer where there is a former one: probes of Kubernetes give up after 1 s."""
+_KEPT = 60.0
+"""Seconds for which a former answer may stand in, after its ``cache``."""
 
 
 class HasHealth(Protocol):
@@ -38,9 +42,10 @@ Ask = Callable[[], Answer | Awaitable[Answer]]
 
 
 class Run:
-    """One asking. It is over when ``answer`` is there."""
+    """One asking. It is over when ``answer`` is there; meanwhile ``former`` stands in, where there is one."""
 
-    def __init__(self) -> None:
+    def __init__(self, former: CheckReport | None) -> None:
+        self.former = former
         self.started = time.monotonic()
         self.at = datetime.now(UTC)
         self.answer: Future[CheckReport] = Future()
@@ -78,7 +83,7 @@ class Check:
             run = self._run
             if run is not None and (not run.answer.done() or time.monotonic() < run.started + self._cache):
                 return run
-            run = self._run = Run()
+            run = self._run = Run(self._former(run))
         if loop is not None and self._is_async:
             self._task = loop.create_task(self._answer_on_loop(run))
         else:
@@ -91,11 +96,22 @@ class Check:
 
     def seconds_left(self, run: Run) -> float:
         """How long its answer may still be waited for."""
-        return max(0.0, run.started + self.timeout - time.monotonic())
+        patience = self.timeout if run.former is None else min(_PATIENCE, self.timeout)
+        return max(0.0, run.started + patience - time.monotonic())
 
     def found(self, run: Run) -> CheckReport:
-        """What it has answered, or that it has not."""
-        return run.answer.result() if run.answer.done() else self._report(run, self._too_late())
+        """What it has answered; the former answer while there is time for this one; or that it has not."""
+        if run.answer.done():
+            return run.answer.result()
+        if run.former is not None and time.monotonic() < run.started + self.timeout:
+            return run.former
+        return self._report(run, self._too_late())
+
+    def _former(self, run: Run | None) -> CheckReport | None:
+        """The answer of the last run, if it is recent and answers may be used again."""
+        if run is None or not self._cache or time.monotonic() >= run.started + self._cache + _KEPT:
+            return None
+        return run.answer.result()
 
     def _answer(self, run: Run) -> None:
         found = _unhealthy("unhealthy", "The check was interrupted.")

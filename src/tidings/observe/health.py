@@ -16,7 +16,7 @@ from tidings.publishing import forks
 if TYPE_CHECKING:
     import asyncio
 
-_TIMEOUT = 5.0
+_TIMEOUT = 2.0
 _CACHE = 1.0
 
 
@@ -30,8 +30,9 @@ class HealthRegistry:
 
         health.check().ready
 
-    Checks run at the same time, each for as long as its timeout lets it; a report takes no longer than the
-    longest timeout, whatever hangs. Any thread, any event loop, forked children too.
+    Checks run at the same time, each for as long as its timeout lets it; the first report takes no longer
+    than the longest timeout, whatever hangs, and those that follow half a second: probes do not time out
+    while what is asked does. Any thread, any event loop, forked children too.
     """
 
     def __init__(self) -> None:
@@ -58,7 +59,9 @@ class HealthRegistry:
         ``critical``: when it is unhealthy so is the service; others degrade it. ``live``: ``alive()`` asks
         it too: for what only a restart mends, such as ``lambda: not publisher.stats().failed``. ``timeout``
         in seconds: no answer by then is unhealthy. ``cache`` in seconds: for so long an answer is used
-        again, whoever asks (0: never; those who ask while it is being asked share the answer all the same).
+        again, whoever asks. For a minute more it stands in when the next one takes longer than 0.5 s, which
+        is then there for whoever asks later; ``checked_at`` says how old it is. 0: answers are never used
+        again; those who ask while it is being asked share the answer all the same.
 
         Raises ConfigError for a name that is taken, and for what cannot be asked.
         """
@@ -76,7 +79,8 @@ class HealthRegistry:
         self._checks = {known: one for known, one in self._checks.items() if known != name}
 
     def check(self) -> HealthReport:
-        """Ask all of them. Blocks for as long as the slowest, at most its timeout; raises nothing.
+        """Ask all of them. Blocks for as long as the slowest: its timeout at most the first time, then half a
+        second. Raises nothing.
 
         In a coroutine await ``acheck``.
         """

@@ -116,6 +116,35 @@ def test_a_sender_that_fails_breaks_nothing(make: Any, caplog: pytest.LogCapture
     assert len(caplog.records) == 1
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"quantity": "3"},
+        {"quantity": None},
+        {"quantity": True},
+        {"quantity": float("nan")},
+        {"metric": None},
+        {"id": 7},
+        {"metadata": [1]},
+        {"metadata": {"a": object()}},
+    ],
+    ids=str,
+)
+def test_usage_that_nobody_could_read_is_not_sent(
+    sender: InMemorySender, wrong: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    usage = UsageEvents(sender, "shop")
+    assert usage.record(**{"metric": "api.calls"} | wrong) is None
+    assert (sender.values, usage.failed) == ([], 1)
+    assert "KAFKA_INVALID_EVENT" in caplog.text
+
+
+def test_an_auth_event_of_no_known_type_is_not_sent(sender: InMemorySender) -> None:
+    auth = AuthEvents(sender)
+    assert auth.record("login.sucess", "ann") is None  # type: ignore[arg-type]
+    assert (sender.values, auth.failed) == ([], 1)
+
+
 def test_they_go_to_their_topics_with_the_correlation_id() -> None:
     transport = InMemoryTransport()
     with Publisher(transport=transport, usage_topic="bills") as publisher, correlation("c-1"):

@@ -35,13 +35,15 @@ class AuthEvents:
         trusted_proxies: Iterable[str] = (),
         proxy_header: str | None = None,
     ) -> None:
-        self._sender = Careful(sender, logging.getLogger("tidings.auth"), "An auth event was not taken")
+        self._sender = Careful(
+            AuthEvent, sender, logging.getLogger("tidings.auth"), "An auth event was not taken"
+        )
         self._service = service
         self._proxies = Proxies(trusted_proxies, proxy_header)
 
     @property
     def failed(self) -> int:
-        """How many events the sender did not take."""
+        """How many events were not sent: wrong, or not taken by the sender."""
         return self._sender.failed
 
     def login_succeeded(self, subject: object, **about: Any) -> Delivery | None:

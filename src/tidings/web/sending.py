@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from tidings.events.encoders import encoder_for
 from tidings.publishing.complaints import Complaint
 from tidings.publishing.contracts import Sender
 from tidings.publishing.entry import Delivery
@@ -18,9 +19,12 @@ _LONGEST = 512
 
 
 class Careful:
-    """Sends through another sender; what that raises is logged once, then as counts, and counted."""
+    """Sends events of one class through another sender, if they are what their class declares, as a Publisher
+    checks it: readers must be able to read them. What is wrong, and what the sender raises, is logged once,
+    then as counts, and counted."""
 
-    def __init__(self, sender: Sender, logger: logging.Logger, what: str) -> None:
+    def __init__(self, kind: type, sender: Sender, logger: logging.Logger, what: str) -> None:
+        self._check = encoder_for(kind).encode
         self._sender = sender
         self._complaint = Complaint(logger, what)
 
@@ -32,6 +36,7 @@ class Careful:
     def send(self, key: str, value: object) -> Delivery | None:
         """Send; None where it failed, or where the sender has no Delivery."""
         try:
+            self._check(value)
             delivery = self._sender.send(key, value)
         except Exception as error:
             self._complaint.record(error)

@@ -21,20 +21,23 @@ class UsageEvents:
         usage = UsageEvents(usage_sender(publisher), "orders")
         usage.record("api.calls", tenant_id="acme", request=request)
 
-    Raises nothing of the sender's; failures are logged once and then counted, in ``failed``. Where a lost
-    event is lost money, look at the Delivery: ``delivery.wait_safe()``. Any thread.
+    Raises nothing of the sender's. What no reader could read (a ``quantity`` that is no number) is not sent;
+    that, and what the sender does not take, is logged once and then counted, in ``failed``, and there is no
+    Delivery. Where a lost event is lost money, look at the Delivery: ``delivery.wait_safe()``. Any thread.
     """
 
     def __init__(
         self, sender: Sender, service: str | None = None, *, trusted_proxies: Iterable[str] = ()
     ) -> None:
-        self._sender = Careful(sender, logging.getLogger("tidings.usage"), "A usage event was not taken")
+        self._sender = Careful(
+            UsageEvent, sender, logging.getLogger("tidings.usage"), "A usage event was not taken"
+        )
         self._service = service
         self._proxies = Proxies(trusted_proxies)
 
     @property
     def failed(self) -> int:
-        """How many events the sender did not take."""
+        """How many events were not sent: wrong, or not taken by the sender."""
         return self._sender.failed
 
     def record(
@@ -61,7 +64,7 @@ class UsageEvents:
             subject=field(subject),
             tenant_id=field(tenant_id),
             resource=field(resource) or summary(request, self._proxies).path,
-            metadata=None if metadata is None else dict(metadata),
+            metadata=dict(metadata) if isinstance(metadata, Mapping) else metadata,
             correlation_id=current_correlation_id(),
         )
         return self._sender.send(event.id, event)

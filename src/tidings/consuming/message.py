@@ -7,6 +7,8 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
 
+from tidings.events.times import read_moment
+
 T = TypeVar("T")
 Pair = tuple[str, bytes | None]
 
@@ -67,7 +69,7 @@ class Message(msgspec.Struct, Generic[T], gc=False, eq=False):
     @property
     def timestamp(self) -> datetime | None:
         """When it happened, says its publisher: UTC. None where that is missing, or no time."""
-        return _moment(self._around.timestamp)
+        return read_moment(self._around.timestamp)
 
     @property
     def source(self) -> str | None:
@@ -121,17 +123,6 @@ class Message(msgspec.Struct, Generic[T], gc=False, eq=False):
             f"<Message {self.event_type!r} {self.event_id!r} at "
             f"{self.topic}[{self.partition}]@{self.offset}, attempt {self.attempt}>"
         )
-
-
-def _moment(given: Any) -> datetime | None:
-    """RFC 3339; a time without a zone is UTC."""
-    if given is None or isinstance(given, datetime):
-        return given
-    try:
-        moment = msgspec.convert(given, datetime)
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except (msgspec.ValidationError, OverflowError):
-        return None
 
 
 def place_of(record: Record) -> str:

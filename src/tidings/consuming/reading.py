@@ -125,9 +125,11 @@ class Reading:
                     data = route.read_data(bytes(data))
                 except DecodeError as error:
                     raise _unread(error) from None
-            correlation_id = envelope.correlation_id
+            correlation_id, event_id = envelope.correlation_id, envelope.event_id
+            if event_id is None:  # a header may have it
+                return slowly(record, attempt)
             if correlation_id is None:
-                correlation_id = envelope.event_id
+                correlation_id = event_id
             if route.wants_message:
                 data = Message(data, envelope.of_type, attempt, envelope, record)
             return route, data, correlation_id

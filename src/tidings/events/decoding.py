@@ -14,7 +14,6 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime
 from typing import Any, Final, TypeVar, overload
 
 import msgspec
@@ -24,6 +23,7 @@ from tidings.events.cloudevents import ATTRIBUTES, STRUCTURED
 from tidings.events.envelope import Envelope
 from tidings.events.headers import Pair
 from tidings.events.readers import converter_for
+from tidings.events.times import read_moment
 
 T = TypeVar("T")
 Fields = dict[str, Any]
@@ -62,7 +62,8 @@ def decode(
 
     ``data_type`` is the class ``data`` is read as (default: what JSON gives). Fields the envelope does not
     know go to ``extensions``, or are dropped with ``keep_unknown=False``. Plain JSON that names no type has
-    ``event_type`` None. Raises DecodeError, which names what is wrong. Any thread.
+    ``event_type`` None. The type and the data have to be right: any other field that makes no sense is None.
+    Raises DecodeError, which names what is wrong. Any thread.
 
     CloudEvents Kafka Protocol Binding 1.0.2, CloudEvents JSON Format 1.0.2.
     """
@@ -106,7 +107,7 @@ def _filled(
     extensions: Fields = {}
     for name, content in found.items():
         if known := names.get(name):
-            values[known] = content if known == "data" else _CHECKS.get(known, _string)(name, content)
+            values[known] = content if known == "data" else _READ.get(known, _words)(name, content)
         elif keep_unknown and name not in _NOT_KEPT:
             extensions[name] = content
     if not values.get("event_type"):
@@ -114,29 +115,24 @@ def _filled(
     return Envelope(**values, extensions=extensions)
 
 
-def _string(name: str, content: object) -> str | None:
+def _type(name: str, content: object) -> str | None:
     if content is None or isinstance(content, str):
         return content
     raise DecodeError(f"`{name}` is a {type(content).__name__}; it is a string.")
 
 
-def _version(name: str, content: object) -> str | None:
-    """Some write 2 where others write "2"."""
-    return str(content) if type(content) in (int, float) else _string(name, content)
+def _words(_: str, content: object) -> str | None:
+    """Some write 2 where others write "2"; what is no text at all is left out."""
+    if isinstance(content, str):
+        return content
+    return str(content) if type(content) in (int, float) else None
 
 
-def _moment(name: str, content: object) -> datetime | None:
-    """RFC 3339; a time without a zone is taken as UTC, as those who write such a thing mean it."""
-    if content is None:
-        return None
-    try:
-        moment = msgspec.convert(content, datetime)
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except (msgspec.ValidationError, OverflowError):
-        raise DecodeError(f"`{name}` is not a time as RFC 3339 writes it.") from None
-
-
-_CHECKS: Final[Mapping[str, Callable[[str, object], object]]] = {"timestamp": _moment, "version": _version}
+_READ: Final[Mapping[str, Callable[[str, object], object]]] = {
+    "event_type": _type,
+    "timestamp": lambda _, content: read_moment(content),
+}
+"""Reading needs the type and the data: nothing else is worth an event."""
 
 
 def _with_data(event: Fields) -> Fields:

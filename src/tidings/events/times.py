@@ -1,8 +1,10 @@
-"""Times a user gives: for the envelope as RFC 3339 text, for a record as milliseconds."""
+"""Times: a user's, for the envelope (RFC 3339) or a record (milliseconds); and those that envelopes say."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+
+import msgspec
 
 from tidings.errors import InvalidEvent
 
@@ -37,6 +39,20 @@ def record_time(moment: datetime | int) -> int:
         shown = f"{moment!r}" if isinstance(moment, datetime) or ms.bit_length() < 99 else "of a huge number"
         raise InvalidEvent(f"timestamp {shown} is outside of 1970 to 9999")
     return ms
+
+
+def read_moment(given: object) -> datetime | None:
+    """The time an envelope says, in UTC; None where it is missing, or is none.
+
+    RFC 3339; a time without a zone is taken as UTC, as those who write such a thing mean it.
+    """
+    if given is None or isinstance(given, datetime):
+        return given
+    try:
+        moment = msgspec.convert(given, datetime)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (msgspec.ValidationError, OverflowError):
+        return None
 
 
 def _utc(moment: datetime) -> datetime:

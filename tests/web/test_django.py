@@ -11,7 +11,14 @@ from typing import Any
 import pytest
 
 from support.asgi import aask, environ, scope
-from tidings import Publisher, correlation, current_correlation_id
+from tidings import (
+    InvalidEvent,
+    InvalidTopic,
+    Publisher,
+    PublisherClosed,
+    correlation,
+    current_correlation_id,
+)
 from tidings.testing import InMemoryTransport
 
 BODY = json.dumps({"total": 7, "password": "hidden"}).encode()
@@ -252,27 +259,73 @@ def test_the_publisher_is_made_of_the_setting_and_anew_when_it_changes(django_si
         assert one.stats().is_closed
 
 
-def test_on_commit_keeps_the_correlation_id_and_logs_what_fails(
-    kafka: InMemoryTransport, caplog: pytest.LogCaptureFixture
+def test_on_commit_publishes_what_the_event_was_at_the_call(kafka: InMemoryTransport) -> None:
+    from django.db import transaction
+
+    from tidings.web.django import publish_on_commit
+
+    data = {"a": 1}
+    with transaction.atomic():
+        with correlation("c-1"):
+            publish_on_commit(data, event_type="x.y", topic="t", key="k", event_id="e-1", headers={"h": "1"})
+        data["a"] = 2
+        publish_on_commit(data, event_type="x.y", topic="t")
+        assert kafka.events("t") == []
+    first, second = kafka.events("t")
+    assert (first["data"], first["correlation_id"], first["event_id"]) == ({"a": 1}, "c-1", "e-1")
+    assert (second["data"], second["correlation_id"]) == ({"a": 2}, second["event_id"])
+    record = next(record for record in kafka.records if record.topic == "t")
+    assert (record.key, dict(record.headers)["h"], dict(record.headers)["event_id"]) == (b"k", b"1", b"e-1")
+
+
+@pytest.mark.parametrize(
+    ("event", "options", "error"),
+    [
+        ({"a": object()}, {}, InvalidEvent),
+        ({"a": 1}, {"topic": "no topic"}, InvalidTopic),
+        ({"a": 1}, {"bogus": 1}, TypeError),
+    ],
+    ids=["event", "topic", "option"],
+)
+def test_what_cannot_be_published_raises_while_it_can_be_rolled_back(
+    kafka: InMemoryTransport, event: Any, options: Any, error: type[Exception]
 ) -> None:
     from django.db import transaction
 
-    from tidings import InvalidEvent
+    from examples.django_orders.models import Order
     from tidings.web.django import publish_on_commit
 
-    with transaction.atomic():
-        with correlation("c-1"):
+    with pytest.raises(error), transaction.atomic():  # noqa: PT012 - the transaction is what raises
+        Order.objects.create(order_id="o-1", total=1)
+        publish_on_commit(event, **{"event_type": "x.y", "topic": "t"} | options)
+    assert not Order.objects.exists()
+    assert kafka.records == []
+
+
+def test_on_commit_with_a_disabled_publisher(django_site: Any) -> None:
+    from tidings.web.django import publish_on_commit, use_publisher
+
+    with Publisher.disabled() as publisher, use_publisher(publisher):
+        publish_on_commit({"a": 1}, event_type="x.y", topic="t")
+        assert publisher.stats().discarded == 1
+
+
+def test_what_fails_after_the_commit_is_logged(django_site: Any, caplog: pytest.LogCaptureFixture) -> None:
+    from django.db import transaction
+
+    from tidings.web.django import publish_on_commit, use_publisher
+
+    called: list[int] = []
+    with Publisher(transport=InMemoryTransport()) as publisher, use_publisher(publisher):
+        with transaction.atomic():
             publish_on_commit({"a": 1}, event_type="x.y", topic="t")
-        publish_on_commit({"a": object()}, event_type="x.y", topic="t")
-        publish_on_commit({"a": 2}, event_type="x.y", topic="t")
-        assert kafka.events("t") == []
-    assert [(event["data"], event["correlation_id"] == "c-1") for event in kafka.events("t")] == [
-        ({"a": 1}, True),
-        ({"a": 2}, False),
-    ]
-    assert "on_commit" in caplog.text
-    with pytest.raises(InvalidEvent):
-        publish_on_commit({"a": object()}, event_type="x.y", topic="t")
+            transaction.on_commit(lambda: called.append(1))
+            publisher.close()
+        assert "KAFKA_CLOSED" in caplog.text
+        assert called
+        assert publisher.stats().rejected == 1
+        with pytest.raises(PublisherClosed):
+            publish_on_commit({"a": 1}, event_type="x.y", topic="t")
 
 
 def test_testcases_see_what_is_published(django_site: Any) -> None:

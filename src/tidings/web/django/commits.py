@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django.db import transaction
 
-from tidings.events.correlation import current_correlation_id
+from tidings.errors import PublishError
+from tidings.events.envelope import Envelope
+from tidings.events.headers import Headers
+from tidings.events.keys import Key
 from tidings.publishing.entry import Delivery
 from tidings.web.django.holding import get_publisher
 
@@ -16,20 +20,44 @@ def publish(event: object, **options: Any) -> Delivery:
     return get_publisher().publish(event, **options)
 
 
-def publish_on_commit(event: object, *, using: str | None = None, **options: Any) -> None:
+def publish_on_commit(
+    event: object,
+    *,
+    using: str | None = None,
+    event_type: str | None = None,
+    topic: str | None = None,
+    key: Key = None,
+    headers: Headers | None = None,
+    correlation_id: str | None = None,
+    event_id: str | None = None,
+    timestamp: datetime | int | None = None,
+    max_block: float | None = None,
+) -> None:
     """Publish when the transaction of the database ``using`` (default: the default one) has been committed.
 
-    Rolled back means never published; outside a transaction it is published at once. ``options`` are those
-    of ``Publisher.publish``; the correlation id is that of now. What publishing raises after the commit is
-    logged by Django (``django.db.backends.base``), as nothing can be taken back; outside a transaction it is
-    raised. A process that dies between the commit and the publishing publishes nothing: where that may not
-    be, use the outbox.
+    Rolled back means never published; outside a transaction it is published at once. The options are those
+    of ``Publisher.publish``. The event is checked, encoded, routed and given its event_id now, with the
+    correlation id in force here: raises PublishError when it could not be published as it is, as ``publish``
+    does, and what becomes of the event after the call changes nothing. What publishing raises after the
+    commit, such as QueueFull, is logged by Django (``django.db.backends.base``), as nothing can be taken
+    back; outside a transaction it is raised. A process that dies between the commit and the publishing
+    publishes nothing: where that may not be, use the outbox.
     """
-    if options.get("correlation_id") is None:
-        options["correlation_id"] = current_correlation_id()
-    robust = transaction.get_connection(using).in_atomic_block
+    publisher = get_publisher()
+    given = event if isinstance(event, Envelope) else Envelope(data=event)
+    envelope = given.but(event_type, event_id, correlation_id)
+    try:
+        record = publisher._draft(envelope, topic, key, headers, timestamp)
+        priority = publisher._plan(envelope.data.__class__, envelope.event_type).priority
+    except PublishError as error:
+        publisher._refused(error, topic, event_id)
+        return
 
     def publish_event() -> None:
-        publish(event, **options)
+        try:
+            publisher._accept(*record, -1, 0, max_block, publisher._doors[priority])
+        except PublishError as error:
+            publisher._refused(error, record[0], record[-1].decode())
 
+    robust = transaction.get_connection(using).in_atomic_block
     transaction.on_commit(publish_event, using=using, robust=robust)

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from support.consuming import FakeRecord, event_value
 from support.events import OrderPlaced
 from tidings import Envelope, Message, Personal, Publisher
+from tidings.consuming.functions import called
 from tidings.consuming.handlers import Handlers, handler_of
 from tidings.consuming.reading import Reading, Unread
 from tidings.consuming.retries import RetryPolicy
@@ -77,7 +78,7 @@ def test_every_form_becomes_what_the_annotation_says(envelope: str, fn: Any) -> 
     call = reading(order_placed=fn).read(record, 2)
     assert call is not None
     route, argument, correlation_id = call
-    assert (route.fn, correlation_id) == (fn, "the-work")
+    assert (route.handler.name, correlation_id) == (called(fn), "the-work")
     expected: dict[Any, Any] = {
         struct: OrderPlaced("o-1", 3),
         model: Model(order_id="o-1", total=3),
@@ -155,10 +156,10 @@ def test_what_no_type_handler_is_for_goes_to_the_handler_of_the_topic() -> None:
     for record, data, event_type in cases:
         call = read(record)
         assert call is not None
-        assert (call[0].fn, call[1].data, call[1].event_type) == (bare, data, event_type)
+        assert (call[0].handler.name, call[1].data, call[1].event_type) == (called(bare), data, event_type)
     typed = read(FakeRecord(event_value(order_id="o", total=1)))
     assert typed is not None
-    assert typed[0].fn is struct
+    assert typed[0].handler.name == called(struct)
 
 
 def test_a_binary_cloud_event_whose_data_looks_like_an_envelope_is_no_unknown_type() -> None:

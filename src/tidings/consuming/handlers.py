@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -10,6 +9,7 @@ from typing import Any, Final, Literal, TypeVar, get_args, get_origin, get_type_
 
 import msgspec
 
+from tidings.consuming.functions import behind, called, watched
 from tidings.consuming.message import Message
 from tidings.consuming.retries import RetryPolicy
 from tidings.errors import ConfigError, InvalidTopic
@@ -105,16 +105,16 @@ def event_type_of(given: str | type, handler: Handler) -> str:
             raise ConfigError(f"on({given!r}) of {handler.name}: an event type is printable and not empty.")
         if annotated and annotated.event_type != given:
             raise ConfigError(
-                f"{handler.name} is for {given!r}, and its annotation {_called(handler.data_type)} is "
+                f"{handler.name} is for {given!r}, and its annotation {called(handler.data_type)} is "
                 f"declared as {annotated.event_type!r}. Correct one of them."
             )
         return given
     declared = declaration_of(given) if isinstance(given, type) else None
     if declared is None:
-        raise ConfigError(f"on({_called(given)}) of {handler.name}: give an event type, or an @event class.")
+        raise ConfigError(f"on({called(given)}) of {handler.name}: give an event type, or an @event class.")
     if handler.data_type not in (None, given):
         raise ConfigError(
-            f"{handler.name} is for {_called(given)}, and its annotation says {_called(handler.data_type)}. "
+            f"{handler.name} is for {called(given)}, and its annotation says {called(handler.data_type)}. "
             "Correct one of them."
         )
     return declared.event_type
@@ -131,9 +131,10 @@ def handler_of(
     most: int = 1,
 ) -> Handler:
     """The handler that a function is, by the annotation of its one parameter. Raises ConfigError."""
-    name = _called(fn)
+    name = called(fn)
     if not callable(fn):
         raise ConfigError(f"{name} is no function.")
+    watched_fn, is_async = watched(fn, name)
     annotation = _annotation(fn, name)
     if is_batch:
         if get_origin(annotation) is not list:
@@ -145,11 +146,11 @@ def handler_of(
     if wants_message:
         annotation = next(iter(get_args(annotation)), Any)
     return Handler(
-        fn=fn,
+        fn=watched_fn,
         name=name,
         data_type=_data_type(annotation, name),
         wants_message=wants_message,
-        is_async=_is_async(fn),
+        is_async=is_async,
         is_batch=is_batch,
         policy=policy,
         timeout=timeout,
@@ -179,7 +180,7 @@ def _annotation(fn: Callable[..., Any], name: str) -> Any:
         )
     try:
         one = SimpleNamespace(__annotations__={"it": parameter.annotation})
-        return get_type_hints(one, globalns=_globals(fn), include_extras=True)["it"]
+        return get_type_hints(one, globalns=getattr(behind(fn), "__globals__", {}), include_extras=True)["it"]
     except NameError as error:
         raise ConfigError(
             f"{name}: the annotation of {parameter.name} cannot be read: {error}. "
@@ -202,27 +203,3 @@ def _data_type(annotation: Any, name: str) -> type | None:
     except ConfigError as error:
         raise ConfigError(f"{name}: {error.args[0]}") from None
     return annotation
-
-
-def _plain(fn: Any) -> Any:
-    """The function behind partials, wrappers, methods and callable objects."""
-    while isinstance(fn, functools.partial):
-        fn = fn.func
-    fn = inspect.unwrap(fn)
-    if not (inspect.isroutine(fn) or isinstance(fn, type)):
-        fn = vars(type(fn)).get("__call__", fn)
-    return getattr(fn, "__func__", fn)
-
-
-def _is_async(fn: Callable[..., Any]) -> bool:
-    return inspect.iscoroutinefunction(_plain(fn))
-
-
-def _globals(fn: Callable[..., Any]) -> dict[str, Any]:
-    found: dict[str, Any] = getattr(_plain(fn), "__globals__", {})
-    return found
-
-
-def _called(thing: object) -> str:
-    plain = _plain(thing) if callable(thing) else thing
-    return f"{plain.__module__}.{plain.__qualname__}" if hasattr(plain, "__qualname__") else repr(thing)[:80]

@@ -6,6 +6,7 @@ import asyncio
 import json
 import unittest
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -354,9 +355,43 @@ def test_testcases_see_what_is_published(django_site: Any) -> None:
             self.kafka.up()
             assert len(self.published("audit-events")) == 1
 
+    run_all(Orders, 3)
+
+
+def test_testcases_see_the_topics_of_production(django_site: Any, tmp_path: Path) -> None:
+    from django.test import TestCase, override_settings
+
+    from tidings.testing.django import PublishedEvents
+    from tidings.web.django import publish
+
+    class Orders(PublishedEvents, TestCase):  # type: ignore[misc]
+        def test_an_order(self) -> None:
+            publish({"a": 1}, event_type="x.y")
+            self.client.get("/nowhere")
+            (order,) = self.published("prod.orders")
+            assert (order["source"], order["version"]) == ("shop", "9")
+            assert len(self.published("prod.audit")) == 1
+
+    tidings = {
+        "BROKERS": ["kafka.invalid:9092"],
+        "SERVICE": "shop",
+        "VERSION": "9",
+        "TOPIC_MAP": {"x.y": "prod.orders"},
+        "AUDIT_TOPIC": "prod.audit",
+        "DURABILITY": "write-ahead",
+        "STORE_DIR": str(tmp_path),
+        "ENABLED": False,
+        "AUDIT": {},
+    }
+    with override_settings(TIDINGS=tidings):
+        run_all(Orders, 1)
+    assert list(tmp_path.iterdir()) == []
+
+
+def run_all(tests: type[unittest.TestCase], count: int) -> None:
     result = unittest.TestResult()
-    unittest.defaultTestLoader.loadTestsFromTestCase(Orders).run(result)
-    assert result.testsRun == 3
+    unittest.defaultTestLoader.loadTestsFromTestCase(tests).run(result)
+    assert result.testsRun == count
     assert not result.failures + result.errors, result.failures + result.errors
 
 

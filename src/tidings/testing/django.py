@@ -7,6 +7,8 @@ from typing import Any
 
 from tidings.publishing.publisher import Publisher
 from tidings.testing.memory import InMemoryTransport
+from tidings.web.config import publisher_settings
+from tidings.web.django.conf import tidings_setting
 from tidings.web.django.holding import use_publisher
 
 
@@ -19,7 +21,8 @@ class PublishedEvents:
                     self.client.post("/orders/")
                 assert self.published("orders")[0]["data"]["order_id"] == "o-1"
 
-    ``kafka`` is the InMemoryTransport (``down()``, ``fail(…)``), ``publisher`` the Publisher on it.
+    ``kafka`` is the InMemoryTransport (``down()``, ``fail(…)``), ``publisher`` the Publisher on it: made of
+    ``TIDINGS`` as it is when the test begins, but enabled, and without a store on disk.
     """
 
     kafka: InMemoryTransport
@@ -27,8 +30,9 @@ class PublishedEvents:
 
     def run(self, result: Any = None) -> Any:
         """Run the test with that publisher in use."""
+        settings = publisher_settings(tidings_setting()) | {"enabled": True, "durability": "memory"}
         self.kafka = InMemoryTransport()
-        with Publisher(transport=self.kafka) as self.publisher, use_publisher(self.publisher):
+        with Publisher(transport=self.kafka, **settings) as self.publisher, use_publisher(self.publisher):
             return super().run(result)  # type: ignore[misc]
 
     def published(self, topic: str | None = None) -> list[Any]:

@@ -289,3 +289,24 @@ def test_what_retention_removed_before_it_was_read_is_counted(kafka: RealKafka) 
     place = TopicPartition(topic, 0, 25)
     admin.delete_records([place])[place].result(LONG)
     assert life(5) == 15
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_topic_that_is_not_there_is_told_and_read_once_it_is(
+    kafka: RealKafka, protocol: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    topic = unique_topic()
+    metadata = {"client_config": {"topic.metadata.refresh.interval.ms": 1000}}
+    consumer = make(kafka, topic, group_protocol=protocol, **metadata)
+
+    @consumer.on(OrderPlaced)
+    def handle(_: OrderPlaced) -> None: ...
+
+    with consumer:
+        assert wait_until(lambda: consumer.health().cause == "cannot_read", LONG)
+        assert topic in consumer.health().message
+        assert topic in caplog.text
+        kafka.create_topic(topic, 1)
+        publish(kafka, topic, range(3))
+        assert wait_until(lambda: consumer.stats().handled == 3, LONG)
+        assert wait_until(lambda: consumer.health().ok, LONG)

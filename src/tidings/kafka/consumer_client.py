@@ -8,6 +8,7 @@ from typing import Any
 from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from tidings.errors import ConsumeError
+from tidings.kafka.absent import Absent
 from tidings.kafka.config import reader_config
 from tidings.kafka.quiet import librdkafka_log
 from tidings.kafka.reading import NOBODY
@@ -77,6 +78,7 @@ class ConsumerClient:
         )
         self._owner: Callable[[Place], object] = lambda _: None
         self._committed: Callable[[Place, int, str | None], None] = lambda *_: None
+        self._absent = Absent(self._consumer, (), told)
 
     def subscribe(
         self,
@@ -93,6 +95,7 @@ class ConsumerClient:
         told what Kafka has: an offset and its metadata."""
         self._owner = owner
         self._committed = committed
+        self._absent = Absent(self._consumer, topics, self._told)
         self._consumer.subscribe(
             list(topics),
             on_assign=lambda _, parts: assigned(_places(parts)),
@@ -109,6 +112,7 @@ class ConsumerClient:
         try:
             first: Any = self._consumer.poll(timeout)
             if first is None:
+                self._absent.look()
                 return []
             if first.error() is not None:
                 self._say(first.error(), first.topic())

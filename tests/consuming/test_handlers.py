@@ -11,8 +11,11 @@ import pydantic
 import pytest
 
 from support.events import OrderPlaced, UserCreated
-from tidings import ConfigError, Consumer, Message, event
+from support.events import registry as events
+from tidings import ConfigError, Consumer, Message, Publisher, event
 from tidings.consuming.handlers import Handler
+from tidings.settings import Settings
+from tidings.testing import InMemoryTransport
 
 
 class Plain(pydantic.BaseModel):
@@ -200,6 +203,43 @@ def test_topics_are_those_given_or_those_of_the_handlers() -> None:
     consumer.subscribe("plain", subscribed)
     assert consumer._topics(None) == ["plain", "declared.home", "the-default"]
     assert consumer._topics(["^orders.*", "plain"]) == ["^orders.*", "plain"]
+
+
+@dataclasses.dataclass
+class Own:
+    """What a service reads of somebody else's event."""
+
+    order_id: str
+
+
+def own(it: Own) -> None: ...
+def own_message(it: Message[Own]) -> None: ...
+def own_list(it: list[Own]) -> None: ...
+
+
+@pytest.mark.parametrize("fn", [lambda_for_plain, own, own_message, own_list])
+def test_by_its_name_a_type_is_read_where_it_is_sent(fn: Any) -> None:
+    logical: dict[str, Any] = {"audit_topic": "who-did-what", "topics": {"who-did-what": "prod.audit"}}
+    cases: list[tuple[dict[str, Any], str, str]] = [
+        ({}, "order.placed", "orders"),
+        ({"topic_map": {"order.*": "mapped"}}, "order.placed", "mapped"),
+        ({}, "user.registered", "user-events"),  # of the catalogue
+        ({"topic_map": {"user.registered": "mapped"}}, "user.registered", "mapped"),
+        (logical, "audit.recorded", "prod.audit"),
+        ({}, "never.declared", "default-events"),
+    ]
+    for fields, event_type, topic in cases:
+        settings = Settings(brokers="localhost:9092", **fields)
+        consumer = Consumer(settings, group_id="g", registry=events)
+        (consumer.on_batch if fn is own_list else consumer.on)(event_type)(fn)
+        with Publisher(settings, transport=InMemoryTransport(), registry=events) as publisher:
+            assert consumer._topics(None) == [topic] == [publisher.topic_for(event_type)]
+
+
+def test_a_class_of_any_registry_is_read_where_it_is_declared_to_go() -> None:
+    consumer = make()
+    consumer.on(OrderPlaced)(lambda_for_plain)
+    assert consumer._topics(None) == ["orders"]
 
 
 def test_settings_give_the_defaults_of_a_handler() -> None:

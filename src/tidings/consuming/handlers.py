@@ -13,7 +13,7 @@ from tidings.consuming.functions import behind, called, watched
 from tidings.consuming.message import Message
 from tidings.consuming.retries import RetryPolicy
 from tidings.errors import ConfigError, InvalidTopic
-from tidings.events.declare import declaration_of
+from tidings.events.declare import Declaration, declaration_of
 from tidings.events.readers import reader_for
 from tidings.events.routing import check_topic
 
@@ -48,6 +48,8 @@ class Handlers:
     def __init__(self) -> None:
         self.by_type: dict[str, Handler] = {}
         self.by_topic: dict[str, Handler] = {}
+        self.declared: dict[str, Declaration] = {}
+        """What @event says of types whose class is named, by ``on`` or an annotation."""
         self._around: Callable[[Handler], Handler] | None = None
         self._is_closed = False
 
@@ -72,6 +74,9 @@ class Handlers:
         name = event_type_of(event_type, handler)
         self._check(handler, self.by_type.get(name), f"the event type {name!r}")
         self.by_type[name] = handler
+        cls = event_type if isinstance(event_type, type) else handler.data_type
+        if cls is not None and (declared := declaration_of(cls)) is not None:
+            self.declared[name] = declared
 
     def add_topic(self, topic: str, handler: Handler) -> None:
         """What no other handler gets of this topic goes to this one. Raises ConfigError."""

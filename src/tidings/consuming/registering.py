@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 from tidings.consuming.handlers import Handlers, handler_of
 from tidings.consuming.terms import Terms, checked_terms
 from tidings.errors import ConfigError, InvalidTopic
-from tidings.events.declare import Registry, declaration_of
-from tidings.events.routing import Router
+from tidings.events.declare import Registry
+from tidings.events.routing import Router, topics_by_setting
 from tidings.letters.naming import dlq_topic
+from tidings.publishing.plans import Plans
 
 if TYPE_CHECKING:
     from tidings.settings import Settings
@@ -25,9 +26,11 @@ class Registering:
 
     def __init__(self, settings: Settings, registry: Registry) -> None:
         self._settings = settings
-        self._registry = registry
         self._handlers = Handlers()
-        self._router = Router(settings.topic, settings.topic_map, settings.topics)
+        self._router = Router(
+            settings.topic, settings.topic_map, settings.topics, topics_by_setting(settings)
+        )
+        self._plans = Plans(self._router, registry, settings.service, settings.version, settings.envelope)
 
     def on(self, event: str | type, **terms: Unpack[Terms]) -> Callable[[F], F]:
         """Have the decorated function, plain or async, called with each event of this type.
@@ -123,7 +126,8 @@ class Registering:
             raise ConfigError(f"topics: {error.args[0]}") from None
 
     def _home(self, event_type: str) -> str:
-        handler = self._handlers.by_type[event_type]
-        cls = handler.data_type or self._registry.types.get(event_type)
-        declared = declaration_of(cls) if cls is not None else None
-        return self._router.topic_for(event_type, declared.topic if declared else None)
+        """Where a publisher of these settings sends events of this type."""
+        declared = self._handlers.declared.get(event_type)
+        if declared is None:
+            return self._plans.topic_for(event_type)
+        return self._router.topic_for(event_type, declared.topic)

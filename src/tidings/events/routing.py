@@ -6,9 +6,13 @@ import threading
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from tidings.errors import InvalidEvent, InvalidTopic
 from tidings.topics import is_topic_name
+
+if TYPE_CHECKING:
+    from tidings.settings import Settings
 
 _MOST_TOPICS = 10_000
 
@@ -21,6 +25,17 @@ def check_topic(topic: object) -> str:
         shown = repr(topic) if len(topic) < 250 else f"{topic[:40]!r}… ({len(topic)} characters)"
         raise InvalidTopic(f"{shown} is not a topic name.")
     return topic
+
+
+def topics_by_setting(settings: Settings) -> dict[str, str]:
+    """Where events of the catalogue go whose topic has a setting of its own."""
+    audit, auth, usage = settings.audit_topic, settings.auth_topic, settings.usage_topic
+    return {
+        "audit.recorded": audit,
+        "auth.recorded": auth,
+        "user.token_refreshed": auth,
+        "usage.recorded": usage,
+    }
 
 
 class Router:

@@ -9,6 +9,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from contextvars import ContextVar
+from functools import partial
 from typing import Annotated, Any
 
 import msgspec
@@ -19,7 +20,7 @@ from hypothesis import strategies as st
 from support.consuming import FakeClient, FakeRecord, Life, event_value, orders
 from support.events import OrderPlaced
 from support.processes import wait_until
-from tidings import Message, Personal, Publisher, Reject, Retry, Stop, current_correlation_id
+from tidings import ConsumeError, Message, Personal, Publisher, Reject, Retry, Stop, current_correlation_id
 from tidings.testing.memory import InMemoryTransport
 
 _LONG = 60.0
@@ -520,9 +521,12 @@ def test_seeking_begins_again_there(kind: str) -> None:
     assert wait_until(lambda: len(seen.done) == 40)
     life.polling.ask(lambda: life.polling.rewind(0)).result(_LONG)
     assert wait_until(lambda: len(seen.done) == 70)
-    with pytest.raises(Exception, match="not assigned"):
-        life.polling.ask(lambda: life.polling.seek(("orders", 9), 0)).result(_LONG)
+    for place, offset, words in [(("orders", 9), 0, "not assigned"), (("orders", 0), -5, "no offset")]:
+        with pytest.raises(ConsumeError, match=words):
+            life.polling.ask(partial(life.polling.seek, place, offset)).result(_LONG)
     life.stop()
+    with pytest.raises(ConsumeError, match="closed"):
+        life.polling.ask(partial(life.polling.seek, ("orders", 0), 20)).result(_LONG)
 
 
 def test_a_full_window_holds_back_then_pauses_and_resumes(kind: str) -> None:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future
-from typing import Any, Protocol
+from typing import Protocol
 
+from tidings.consuming.client import Client
+from tidings.consuming.commands import Commands
 from tidings.consuming.fate import Fate
 from tidings.consuming.holdings import Holdings, PlaceName
 from tidings.consuming.marking import Marking
-from tidings.consuming.message import Record
 from tidings.consuming.places import Chunk, Tenure
 from tidings.consuming.reading import Route
+from tidings.consuming.room import Room
 from tidings.errors import ConsumeError
 from tidings.publishing.threads import NativeThread
 
@@ -23,8 +23,6 @@ _FETCH = 500
 _POLL = 0.1
 _MARK = 0.001
 """Seconds of a poll while a mark is awaited: a callback alone does not end one."""
-_PATIENCE = 1.0
-"""Seconds without polling while a window is full, before a partition is paused: that drops its prefetch."""
 _LONGEST_REVOKE = 30.0
 _NAP = 0.02
 _ASK = 10.0
@@ -32,32 +30,6 @@ _COMMITTED = 2.0
 _JUMP = 60.0
 _LOOK = 1.0
 """Seconds between two looks at how far behind we are."""
-
-
-class Client(Protocol):
-    """What polling needs of the Kafka client."""
-
-    def subscribe(
-        self,
-        topics: Sequence[str],
-        *,
-        assigned: Callable[[list[PlaceName]], None],
-        revoked: Callable[[list[PlaceName]], None],
-        lost: Callable[[list[PlaceName]], None],
-        owner: Callable[[PlaceName], object],
-        committed: Callable[[PlaceName, int, str | None], None],
-    ) -> None: ...
-    def fetch(self, most: int, timeout: float) -> list[tuple[str, int, Sequence[Record]]]: ...
-    def store(self, positions: Iterable[tuple[str, int, int]]) -> list[PlaceName]: ...
-    def mark(self, place: PlaceName, offset: int, metadata: str) -> None: ...
-    def pause(self, places: Iterable[PlaceName]) -> None: ...
-    def resume(self, places: Iterable[PlaceName]) -> None: ...
-    def bounds(self, place: PlaceName) -> tuple[int, int]: ...
-    def committed(self, places: Iterable[PlaceName], timeout: float) -> dict[PlaceName, tuple[int, str]]: ...
-    def first_offset(self, place: PlaceName, timeout: float) -> int | None: ...
-    def seek(self, place: PlaceName, offset: int) -> None: ...
-    def offsets_at(self, places: Iterable[PlaceName], ms: int, timeout: float) -> dict[PlaceName, int]: ...
-    def close(self) -> None: ...
 
 
 class Runner(Protocol):
@@ -101,24 +73,18 @@ class Polling:
         self._told_assigned = assigned
         self._came = came
         self._ended = ended
-        self._commands: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
+        self._commands = Commands(holdings.bell.ring)
+        self.ask = self._commands.ask
         self._leave_by: float | None = None
         self._is_over = False
-        self._full_since = 0.0
         self._looked = 0.0
         self._marking = Marking(client, holdings, by, runner.is_idle, fate.condemn, logger)
+        self._room = Room(client, holdings, lambda: self._marking.is_waiting)
         self._thread = NativeThread(self._run, "tidings-poll")
 
     def start(self) -> None:
         """Start polling. Raises RuntimeError when no thread can be made."""
         self._thread.start()
-
-    def ask(self, command: Callable[[], Any]) -> Future[Any]:
-        """Have something done between two polls; its result."""
-        future: Future[Any] = Future()
-        self._commands.append((command, future))
-        self._holdings.bell.ring()
-        return future
 
     def stop(self, timeout: float) -> None:
         """Begin nothing more, and end when what is under way has ended, or after ``timeout`` seconds."""
@@ -137,6 +103,8 @@ class Polling:
 
     def seek(self, place: PlaceName, offset: int) -> None:
         """Go on from this offset. Raises ConsumeError. A command: see ``ask``."""
+        if type(offset) is not int or offset < 0:
+            raise ConsumeError(f"{offset!r} is no offset: those are numbers from 0.")
         if place not in self._holdings.tenures:
             raise ConsumeError(f"{place[0]}[{place[1]}] is not assigned to this consumer now.")
         self._client.seek(place, offset)
@@ -173,23 +141,19 @@ class Polling:
                 exc_info=raised,
             )
         self._is_over = True
+        self._commands.refuse()
         self._ended(error)
 
     def _turn(self) -> None:
         self.polled = time.monotonic()
-        while self._commands:
-            command, future = self._commands.popleft()
-            try:
-                future.set_result(command())
-            except BaseException as error:
-                future.set_exception(error)
+        self._commands.carry_out()
         self._fate.sweep()
         if self._fate.shut and (route := self._fate.due_probe(self.polled)) is not None:
             self._runner.probe(route)
         self._store()
         self._look()
         chunks: list[Chunk] = []
-        if self._has_room():
+        if self._room.has_some():
             if groups := self._client.fetch(_FETCH, _MARK if self._marking.is_waiting else _POLL):
                 self._came({topic for topic, _, _ in groups})
                 chunks = self._holdings.take(groups, self._jumped)
@@ -226,30 +190,6 @@ class Polling:
         for tenure, position in due:
             if (tenure.place.topic, tenure.place.partition) not in strange:
                 tenure.stored = position
-
-    def _has_room(self) -> bool:
-        """Whether to fetch. While a window is full, not at first; after a second its partition is paused."""
-        full = self._holdings.full()
-        pausing = [tenure for tenure in full if not tenure.is_paused]
-        resuming = [it for it in self._holdings.tenures.values() if it.is_paused and it not in full]
-        if resuming:
-            self._pause(resuming, paused=False)
-        if not pausing:
-            self._full_since = 0.0
-            return True
-        now = time.monotonic()
-        self._full_since = self._full_since or now
-        if now - self._full_since < _PATIENCE and not self._marking.is_waiting:
-            return False
-        self._pause(pausing, paused=True)
-        self._full_since = 0.0
-        return True
-
-    def _pause(self, tenures: Sequence[Tenure], *, paused: bool) -> None:
-        places = [(tenure.place.topic, tenure.place.partition) for tenure in tenures]
-        (self._client.pause if paused else self._client.resume)(places)
-        for tenure in tenures:
-            tenure.is_paused = paused
 
     def _look(self) -> None:
         """How far each partition goes, now and then: the client knows it from its fetches."""

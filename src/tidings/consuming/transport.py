@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
+from tidings.consuming.client import Client
 from tidings.consuming.letters import LetterWriter
-from tidings.consuming.polling import Client
 from tidings.states import Health
 
 Told = Callable[[str, bool], None]

@@ -83,6 +83,8 @@ class _Card:
         "Cookie: hunter2",
         "token eyJhbGciOi.hunter2.hunter2",
         "client_secret = 'it is hunter2'",
+        "error: pwd=hunter2",
+        'password: "hunter2 that nobody closed',
     ],
 )
 def test_secrets_stay_inside(text: str) -> None:
@@ -130,6 +132,28 @@ def test_exceptions_and_fields_of_ones_own() -> None:
     assert "component" not in found, "that is for tidings' own"
 
 
+def test_no_field_takes_the_place_of_the_formatters_own() -> None:
+    forged = {"level": "INFO", "time": "noon", "logger": "x", "exception": "e", "stack": "s"}
+    found = _line(JsonFormatter({"level": 7}), topic="orders", **forged)
+    assert (found["level"], found["logger"], found["topic"]) == ("ERROR", "tidings.x", "orders")
+    assert found["time"].endswith("Z")
+    assert {"exception", "stack"}.isdisjoint(found)
+    assert (found["extra_time"], found["extra_exception"], found["extra_level"]) == ("noon", "e", 7)
+
+
+def test_what_happened_is_no_secret() -> None:
+    for said in ("TOPIC_AUTHORIZATION_FAILED: Broker: no", "jwt.InvalidTokenError: Signature has expired"):
+        assert _line(JsonFormatter(), said)["message"] == said
+
+
+def test_what_cannot_even_be_shown_is_a_line_too() -> None:
+    class Evil:
+        def __repr__(self) -> str:
+            raise ZeroDivisionError
+
+    assert "paid %s" in _line(JsonFormatter(), "paid %s", Evil(), of=Evil())["message"]
+
+
 def test_the_correlation_id_also_behind_a_queue() -> None:
     with correlation("req-1"):
         assert _line(JsonFormatter())["correlation_id"] == "req-1"
@@ -138,6 +162,7 @@ def test_the_correlation_id_also_behind_a_queue() -> None:
         handler = logging.handlers.QueueHandler(waiting)
         handler.addFilter(CorrelationFilter())
         handler.handle(logging.makeLogRecord({"msg": "m"}))
+        assert _line(JsonFormatter(), correlation_id=None)["correlation_id"] == "req-1"
     assert json.loads(JsonFormatter().format(waiting.get()))["correlation_id"] == "req-1"
     assert "correlation_id" not in _line(JsonFormatter())
 

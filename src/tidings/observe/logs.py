@@ -6,14 +6,16 @@ import json
 import logging
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, Final
 
 from tidings.events.correlation import current_correlation_id
+from tidings.events.payloads.marks import MASK
 from tidings.events.privacy import mask
-from tidings.observe.secrets import MASK, is_secret_name, without_secrets
+from tidings.events.secretnames import is_secret_name
+from tidings.observe.secrets import without_secrets
 
 _LONGEST_MESSAGE: Final = 8192
 _LONGEST_TRACEBACK: Final = 16384
@@ -21,6 +23,7 @@ _LONGEST_VALUE: Final = 2048
 _MOST: Final = 50
 _DEEPEST: Final = 4
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_OURS: Final = frozenset({"time", "level", "logger", "message", "exception", "stack"})
 _UNSAFE: Final = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 """What JSON leaves as it is, and terminals and readers do not: ends of lines, controls, directions."""
 
@@ -28,7 +31,8 @@ _UNSAFE: Final = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2
 class JsonFormatter(logging.Formatter):
     """Formats a record as one line of JSON: ``time`` (UTC), ``level``, ``logger``, ``message``,
     ``component`` where tidings itself logs, ``correlation_id``, then the record's own fields (``extra=``:
-    topic, event_id, code, error …), and for exceptions ``error`` and ``exception``, the traceback.
+    topic, event_id, code, error …), and for exceptions ``error`` and ``exception``, the traceback. A field of
+    the record that is called as one of the formatter's own, ``level``, is ``extra_level``.
 
     What looks like a secret is ``***``, by its form or by the name of its field; Secret and Personal fields
     of events are too. Everything is cut: messages at 8 KiB, tracebacks at their last 16, values at 2, fields
@@ -42,15 +46,15 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The line, without its end."""
-        own = {name: value for name, value in vars(record).items() if name not in _STANDARD}
+        own = {str(name): value for name, value in vars(record).items() if name not in _STANDARD}
         line = {
             "time": _time(record.created),
             "level": record.levelname,
             "logger": record.name,
             "message": _text(_message(record), _LONGEST_MESSAGE),
-            **_known(record.name, own),
-            **{name: _value(name, value, _DEEPEST) for name, value in islice(own.items(), _MOST)},
-            **{name: _value(name, value, _DEEPEST) for name, value in self._fields.items()},
+            **_known(record.name, own.pop("correlation_id", None)),
+            **_named(islice(own.items(), _MOST)),
+            **_named(self._fields.items()),
         }
         if record.exc_info and record.exc_info[1] is not None:
             raised = record.exc_info[1]
@@ -72,26 +76,33 @@ class CorrelationFilter(logging.Filter):
         return True
 
 
-def _known(logger: str, own: Mapping[str, object]) -> dict[str, object]:
+def _known(logger: str, correlation_id: object) -> dict[str, object]:
     """The fields that are there whether the record has them or not."""
     found: dict[str, object] = {}
     if str(logger).partition(".")[0] == "tidings":
         found["component"] = "kafka"
-    if (correlation_id := own.get("correlation_id") or current_correlation_id()) is not None:
+    if (correlation_id := correlation_id or current_correlation_id()) is not None:
         found["correlation_id"] = _text(str(correlation_id), _LONGEST_VALUE)
     return found
+
+
+def _named(fields: Iterable[tuple[str, object]]) -> dict[str, object]:
+    """Fields as JSON has them; none takes the place of one of ours."""
+    return {
+        f"extra_{name}" if name in _OURS else name: _value(name, value, _DEEPEST) for name, value in fields
+    }
 
 
 def _message(record: logging.LogRecord) -> str:
     try:
         return record.getMessage()
     except Exception:  # its arguments do not fit: what is known is better than nothing
-        return f"{record.msg!r:.4000} {record.args!r:.4000}"
+        return f"{_said(record.msg, repr):.4000} {_said(record.args, repr):.4000}"
 
 
-def _said(raised: BaseException) -> str:
+def _said(of: object, how: Callable[[object], str] = str) -> str:
     try:
-        return str(raised)
+        return how(of)
     except Exception:
         return "it cannot say what"
 

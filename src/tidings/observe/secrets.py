@@ -4,33 +4,45 @@ from __future__ import annotations
 
 import re
 from typing import Final
+from urllib.parse import unquote
 
-MASK: Final = "***"
-_NAMES: Final = r"(?:pass(?:word|wd|phrase)|secret|token|api[_-]?key|private[_-]?key|credential|cookie)"
-_VALUE: Final = r"""(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^\s,;&"'})\]]+)"""
-_PATTERNS: Final = (
+from tidings.events.payloads.marks import MASK
+from tidings.events.secretnames import USER_IN_URL, is_secret_name
+
+_FORMS: Final = (
     (
         re.compile(r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----.*?(?:-----END [A-Z ]{0,30}KEY-----|\Z)", re.S),
         MASK,
     ),
-    (re.compile(r"(://)[^\s/@]{0,300}@"), rf"\g<1>{MASK}@"),
+    (USER_IN_URL, MASK),
     (re.compile(r"""(?i)(authorization["']?\s{0,3}[=:]\s{0,3}["']?)[^\r\n"']+"""), rf"\g<1>{MASK}"),
-    (re.compile(rf"""(?i)({_NAMES}[\w.-]{{0,40}}["']?\s{{0,3}}[=:]\s{{0,3}}){_VALUE}"""), rf"\g<1>{MASK}"),
     (re.compile(r"(?i)\b(bearer\s{1,3})[\w.~+/=-]{8,}"), rf"\g<1>{MASK}"),
     (re.compile(r"\beyJ[\w-]{5,}\.[\w-]{5,}\.[\w-]*"), MASK),
 )
-_SECRET_NAME: Final = re.compile(rf"(?i){_NAMES}|authorization")
+_NAME: Final = re.compile(r"""(?<![\w.%\[\]-])([\w.%\[\]-]++)["']?\s{0,3}[=:]\s{0,3}""")
+"""Possessive, and from its first letter on: text of any length is gone through once."""
+_VALUE: Final = re.compile(r""""(?:[^"\\]|\\.)*"?|'(?:[^'\\]|\\.)*'?|[^\s,;&"'})\]]+""")
+_FAULT: Final = re.compile("(?i)(?:error|exception|failed|failure|warning)$")
+"""``InvalidTokenError: …``, ``TOPIC_AUTHORIZATION_FAILED: …``: what follows says what happened."""
 
 
 def without_secrets(text: str) -> str:
     """``text`` with ``***`` for what looks like a secret: a password in a URL, ``password=…``, an
-    Authorization header, a bearer token, a JWT, a private key. It knows forms, not values: what has none of
-    these stays. Any thread."""
-    for pattern, instead in _PATTERNS:
+    Authorization header, a bearer token, a JWT, a private key. It knows forms and names, not values: what has
+    none of these stays. Any thread."""
+    for pattern, instead in _FORMS:
         text = pattern.sub(instead, text)
-    return text
+    return _without_named(text)
 
 
-def is_secret_name(name: str) -> bool:
-    """True for a field whose value is not for people: ``password``, ``api_key``, ``Authorization``."""
-    return _SECRET_NAME.search(name) is not None
+def _without_named(text: str) -> str:
+    """``name=value`` and ``name: value`` without the value, where the name is that of a secret."""
+    shown, end = [], 0
+    for found in _NAME.finditer(text):
+        name = unquote(found[1])
+        if found.start() < end or not is_secret_name(name) or _FAULT.search(name):
+            continue
+        if value := _VALUE.match(text, found.end()):
+            shown += [text[end : found.end()], MASK]
+            end = value.end()
+    return "".join([*shown, text[end:]])

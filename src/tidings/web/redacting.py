@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable
-from functools import lru_cache
 from typing import Any, Final
-from urllib.parse import unquote_plus
+from urllib.parse import quote_plus, unquote_plus
 
 import msgspec
 
 from tidings.events.payloads.marks import MASK
+from tidings.events.secretnames import USER_IN_URL, folded, is_secret_name
 
 _DEEPEST: Final = 32
 _TOO_DEEP = "…"
-_PARTS = re.compile(
-    "passw|passphrase|passcode|pwd|secret|token|apikey|accesskey|privatekey|signingkey|authoriz|cookie|credential"
-    "|bearer|jwt|sessionid|cardnumber|kennwort|motdepasse|contrasena"
-)
-_WHOLE = frozenset({"pass", "auth", "pin", "otp", "cvv", "cvc", "cvv2", "ssn", "sid", "session", "signature"})
-_NO_LETTER = re.compile(r"[\W_]+")
+_ENDS: Final = re.compile("([?#&;])")
+_ENCODED: Final = re.compile("%[0-9A-Fa-f]{2}")
+_NAMING: Final = frozenset({"name", "key"})
+_NAMED: Final = frozenset({"value", "values"})
 
 
 class Redactor:
@@ -30,53 +27,87 @@ class Redactor:
     """
 
     def __init__(self, more: Iterable[str] = ()) -> None:
-        self._more = frozenset(_letters(name) for name in more)
-        self._is_secret = lru_cache(4096)(self._looks_secret)
+        self._more = frozenset(folded(name) for name in more)
 
     def is_secret(self, name: str) -> bool:
         """Whether the value of a field of this name must not leave."""
-        return self._is_secret(name) if len(name) < 256 else self._looks_secret(name)
+        return is_secret_name(name) or (bool(self._more) and folded(name) in self._more)
 
     def value(self, value: Any, depth: int = 0) -> Any:
         """A JSON value with its secrets replaced; below 32 levels only ``…`` is left.
 
-        A string that is a JSON object or array itself is looked into.
+        ``{"name": "password", "value": …}`` is a field of that name. Text is looked into, as ``text`` says.
         """
         if isinstance(value, dict):
-            if depth >= _DEEPEST:
-                return _TOO_DEEP
-            return {
-                name: MASK if self.is_secret(str(name)) else self.value(it, depth + 1)
-                for name, it in value.items()
-            }
+            return self._fields(value, depth + 1) if depth < _DEEPEST else _TOO_DEEP
         if isinstance(value, list):
             return [self.value(it, depth + 1) for it in value] if depth < _DEEPEST else _TOO_DEEP
-        if isinstance(value, str) and value.lstrip()[:1] in {"{", "["}:
-            return self._inner(value, depth)
-        return value
+        return self.text(value, depth) if isinstance(value, str) else value
 
     def query(self, query: str) -> str:
-        """A query string, or a form, with the values of secret fields replaced, and otherwise as it was."""
-        if "=" not in query:
-            return query
+        """A query string with the values of secret fields replaced, and otherwise as it was.
+
+        The values of the others are looked into, as ``text`` says.
+        """
         return "&".join(self._pair(pair) for pair in query.split("&"))
 
-    def _pair(self, pair: str) -> str:
-        name, equals, _ = pair.partition("=")
-        return f"{name}={MASK}" if equals and self.is_secret(unquote_plus(name)) else pair
+    def text(self, text: str, depth: int = 0) -> str:
+        """Text with what is secret in it replaced: it may be JSON, a URL or ``name=value;name=value``,
+        percent-encoded too, and so may be its parts."""
+        found = self._json(text, depth)
+        if found is not None:
+            return found
+        if "://" in text:
+            text = USER_IN_URL.sub(MASK, text)
+        if "=" not in text and _ENCODED.search(text) is None:
+            return text
+        return (
+            "".join(self._part(part, depth) for part in _ENDS.split(text)) if depth < _DEEPEST else _TOO_DEEP
+        )
 
-    def _inner(self, text: str, depth: int) -> str:
+    def _fields(self, fields: dict[Any, Any], depth: int) -> dict[Any, Any]:
+        told = any(
+            isinstance(it, str) and str(name).casefold() in _NAMING and self.is_secret(it)
+            for name, it in fields.items()
+        )
+        return {
+            name: MASK
+            if self.is_secret(str(name)) or (told and str(name).casefold() in _NAMED)
+            else self.value(it, depth)
+            for name, it in fields.items()
+        }
+
+    def _pair(self, pair: str) -> str:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            return self._encoded(pair, 0)
+        return f"{name}={MASK if self.is_secret(unquote_plus(name)) else self._encoded(value, 0)}"
+
+    def _part(self, part: str, depth: int) -> str:
+        """One of ``name=value``, with as many names as there are."""
+        pieces = part.split("=")
+        for number, name in enumerate(pieces[:-1], 1):
+            if self.is_secret(unquote_plus(name)):
+                return "=".join([*pieces[:number], MASK])
+        return "=".join(
+            self._encoded(it, depth) if _ENCODED.search(it) else self._json(it, depth) or it for it in pieces
+        )
+
+    def _encoded(self, text: str, depth: int) -> str:
+        """Percent-encoded text: as it was where nothing in it is secret."""
+        plain = unquote_plus(text)
+        shown = self.text(plain, depth + 1)
+        if shown == plain:
+            return text
+        return shown if plain == text else quote_plus(shown, safe="*")
+
+    def _json(self, text: str, depth: int) -> str | None:
+        """Text that is a JSON object or array, with its secrets replaced; None for other text."""
+        if text.lstrip()[:1] not in {"{", "["}:
+            return None
         try:
             found = msgspec.json.decode(text)
         except (msgspec.DecodeError, RecursionError, UnicodeEncodeError):
-            return text
+            return None
         redacted = self.value(found, depth + 1)
         return text if redacted == found else msgspec.json.encode(redacted).decode()
-
-    def _looks_secret(self, name: str) -> bool:
-        letters = _letters(name)
-        return letters in _WHOLE or letters in self._more or _PARTS.search(letters) is not None
-
-
-def _letters(name: str) -> str:
-    return _NO_LETTER.sub("", unicodedata.normalize("NFKC", name).casefold())

@@ -1,7 +1,7 @@
 """The relay: sync handlers on threads. One leader runs what was fetched, and is relieved when it gets stuck.
 
 While handlers are quick, one thread handles record after record of a chunk, in order, with nothing between
-two of them. A watcher looks every 5 ms: a leader that has not moved keeps its record and the key, and the
+two of them. A watcher (watcher.py) looks every 5 ms: a leader that has not moved keeps its record and the key, and the
 rest of the chunk goes to the next worker. A leader that moves slowly all the time has its chunks spread over
 all workers, key by key, until it is tried again a second later. A key whose handler failed waits aside.
 658k events a second to 624k of a bare loop, where lanes by hash of the key had 273k (measured).
@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterable
 from contextvars import copy_context
 from typing import Any
 
-from tidings.consuming.bell import Bell
 from tidings.consuming.course import Course
 from tidings.consuming.fate import Fate
 from tidings.consuming.hangs import Hangs
@@ -22,20 +21,11 @@ from tidings.consuming.holdings import Holdings
 from tidings.consuming.leader import Leader
 from tidings.consuming.places import Chunk, Lane, Tenure
 from tidings.consuming.reading import Reading, Shut
+from tidings.consuming.watcher import Watcher
 from tidings.consuming.workbench import Workbench
 from tidings.events.correlation import set_correlation_id
 from tidings.publishing.outputs import collect_outputs
 from tidings.publishing.threads import NativeThread, native_lock
-
-_TICK = 0.005
-_SLOW = 25
-"""Fewer records than this in a tick are slow: 0.2 ms each."""
-_SLOW_TICKS = 3
-_LOOK = 0.5
-"""Seconds between two looks for handlers that hang."""
-_LONGEST_NAP = 60.0
-_SPREAD = 1.0
-"""Seconds until a chunk is run by one leader again."""
 
 
 class Relay(Workbench):
@@ -48,17 +38,15 @@ class Relay(Workbench):
         self._leader = Leader(holdings, self._lanes, self._inbox, self._wake, workers)
         self._idle: list[Any] = []
         self._threads: list[NativeThread] = []
-        self._bell = Bell()
-        self._resting = False
-        self._watcher = self._thread(self._watch, "tidings-watch")
         self._hangs = Hangs(reading, hang_exit, fate.logger)
-        self._looked = 0.0
+        self._watcher = Watcher(holdings, self._lanes, self._leader, self._inbox, self._wake, self._hangs)
+        self._watching = self._thread(self._watcher.watch, "tidings-watch")
 
     # -- for the polling thread
 
     def start(self) -> None:
         """Start the watcher. Raises RuntimeError when no thread can be made."""
-        self._watcher.start()
+        self._watching.start()
 
     def give(self, chunks: Iterable[Chunk]) -> None:
         """Have these handled."""
@@ -71,8 +59,7 @@ class Relay(Workbench):
             self._inbox.extend(chunks)
             if self._leader.claim is None and len(self._lanes.ready) < self._most:
                 self._wake()
-        if self._resting:
-            self._bell.ring()
+        self._watcher.tell()
 
     def let_go(self) -> None:
         """Begin nothing more of tenures that leave."""
@@ -80,7 +67,7 @@ class Relay(Workbench):
             if self._leader.is_leaving:
                 self._leader.relieve()
             self._drop_what_leaves()
-        self._bell.ring()
+        self._watcher.tell()
 
     def is_running(self, tenures: Iterable[Tenure]) -> bool:
         """True while a handler has a record of one of these, which leave."""
@@ -103,8 +90,8 @@ class Relay(Workbench):
             for waiting in self._idle:
                 waiting.release()
             self._idle.clear()
-        self._bell.ring()
-        for thread in (self._watcher, *self._threads):
+        self._watcher.end()
+        for thread in (self._watching, *self._threads):
             thread.join(max(0.0, end - time.monotonic()))
 
     @property
@@ -263,50 +250,4 @@ class Relay(Workbench):
     _wake_soon = _wake_one
 
     def _due_in(self, seconds: float) -> None:
-        if self._resting:
-            self._bell.ring()
-
-    # -- the watcher
-
-    def _watch(self) -> None:
-        seen: tuple[object, int] = (None, 0)
-        slow = 0
-        while not self._stopping:
-            self._bell.wait(self._nap())
-            now = time.monotonic()
-            if now - self._looked >= _LOOK:
-                self._looked = now
-                with self._lock:
-                    running = [(it, it.queue[0][1]) for it in self._lanes.running if it.queue]
-                self._hangs.look(running, now)
-            with self._lock:
-                self._wake(self._lanes.wake_due(now))
-                claim = self._leader.claim
-                self._leader.end_spread(now)
-                if claim is None:
-                    if self._inbox or self._lanes.ready:
-                        self._wake()
-                    seen = (None, 0)
-                    continue
-                left = claim.__length_hint__()  # type: ignore[attr-defined]
-                if seen[0] is claim:
-                    moved = seen[1] - left
-                    slow = slow + 1 if moved < _SLOW and left else 0
-                    if slow >= _SLOW_TICKS:
-                        self._leader.spread_until, slow = now + _SPREAD, 0
-                        self._leader.relieve()
-                    elif not moved:
-                        self._leader.relieve()
-                seen = (self._leader.claim, left if self._leader.claim is claim else 0)
-
-    def _nap(self) -> float | None:
-        """How long the watcher may sleep; None while there is nothing to watch."""
-        with self._lock:
-            due = self._lanes.next_due
-            self._resting = self._leader.claim is None and not self._inbox
-            if not self._resting or self._leader.spread_until:
-                return _TICK
-            longest = _LOOK if self._lanes.running else None
-        if due is None:
-            return longest
-        return min(max(due - time.monotonic(), 0.0), longest or _LONGEST_NAP)
+        self._watcher.tell()

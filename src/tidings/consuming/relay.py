@@ -1,7 +1,7 @@
 """The relay: sync handlers on threads. One leader runs what was fetched, and is relieved when it gets stuck.
 
 While handlers are quick, one thread handles record after record of a chunk, in order, with nothing between
-two of them. A watcher (watcher.py) looks every 5 ms: a leader that has not moved keeps its record and the key, and the
+two of them. A watcher looks every 5 ms: a leader that has not moved keeps its record and the key, and the
 rest of the chunk goes to the next worker. A leader that moves slowly all the time has its chunks spread over
 all workers, key by key, until it is tried again a second later. A key whose handler failed waits aside.
 658k events a second to 624k of a bare loop, where lanes by hash of the key had 273k (measured).

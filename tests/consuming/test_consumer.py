@@ -278,6 +278,16 @@ def test_one_life_and_no_handler_after_the_start(broker: EmbeddedBroker, topic: 
     assert consumer.close() == consumer.close()
 
 
+@pytest.mark.parametrize("raw", [{"no.such.property": "hunter2"}, {"check.crcs": "hunter2"}])
+def test_what_librdkafka_does_not_take_is_an_error_without_its_value(raw: dict[str, Any]) -> None:
+    consumer = Consumer(brokers="localhost:1", topics="orders", group_id="g", client_config=raw)
+    consumer.subscribe("orders", lambda_of_a_dict)
+    with pytest.raises(ConfigError, match=f"CLIENT_CONFIG.*{next(iter(raw))}") as raised:
+        consumer.start()
+    assert "hunter2" not in str(raised.value)
+    assert consumer.health().cause == "not_started"
+
+
 def test_health_names_a_topic_that_does_not_exist_and_a_kafka_that_is_away() -> None:
     with EmbeddedBroker(topics={"orders": 1}) as broker:
         broker.fail_topic("missing", "UNKNOWN_TOPIC_OR_PART")

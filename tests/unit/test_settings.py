@@ -375,6 +375,9 @@ def test_sizes_and_times_fit_each_other() -> None:
     )
     made(queue_bytes="64kB", max_event_bytes="32kB", flush_bytes="32kB")
     assert "must be below delivery_timeout" in problem(flush_timeout="3s", delivery_timeout="3s")
+    assert "max_poll_interval: must not be below KAFKA_SESSION_TIMEOUT" in problem(max_poll_interval="44s")
+    made(max_poll_interval="45s")
+    made(max_poll_interval="1s", group_protocol="consumer")
 
 
 # --- SASL
@@ -553,6 +556,16 @@ def test_dangerous_settings_are_loud(caplog: pytest.LogCaptureFixture) -> None:
         ("bootstrap.servers", "x:1", "has its own setting: BROKERS"),
         ("sasl.password", SECRET, "has its own setting: PASSWORD"),
         ("stats_cb", "x", "tidings sets the callbacks"),
+        ("group.id", "x", "has its own setting: GROUP_ID"),
+        ("group.instance.id", "x", "has its own setting: GROUP_INSTANCE_ID"),
+        ("group.protocol", "consumer", "has its own setting: GROUP_PROTOCOL"),
+        ("session.timeout.ms", 6000, "has its own setting: SESSION_TIMEOUT"),
+        ("max.poll.interval.ms", 10_000, "has its own setting: MAX_POLL_INTERVAL"),
+        ("enable.auto.commit", False, "an offset is stored when its event is handled"),
+        ("enable.auto.offset.store", True, "an offset is stored when its event is handled"),
+        ("auto.offset.reset", "latest", "begins with the oldest event"),
+        ("partition.assignment.strategy", "range", "cooperative-sticky"),
+        ("enable.partition.eof", True, "is not yours to set"),
         ("sasl.kerberos.keytab", "x", "GSSAPI"),
         ("partitioner", "random", "must keep a key in one partition"),
         ("ssl.ca.pem", None, "must be text, a number, true or false"),
@@ -571,6 +584,8 @@ def test_raw_properties() -> None:
         "socket.keepalive.enable": True,
         "partitioner": "consistent_random",
         "statistics.interval.ms": 5000,
+        "auto.commit.interval.ms": 100,
+        "heartbeat.interval.ms": 200,
     }
     assert made(client_config=raw).client_config == raw
     assert made(client_config=json.dumps(raw)).client_config == raw

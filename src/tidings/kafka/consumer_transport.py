@@ -5,6 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
+from confluent_kafka import KafkaException
+
+from tidings.errors import ConfigError
 from tidings.kafka.client import KafkaClient
 from tidings.kafka.consumer_client import ConsumerClient
 from tidings.kafka.diagnose import Cause, diagnose
@@ -28,7 +31,11 @@ class KafkaConsumerTransport:
             self._last_words = words
             told(words, is_blocking)
 
-        return ConsumerClient(self._settings, group, remember)
+        try:
+            return ConsumerClient(self._settings, group, remember)
+        except KafkaException as error:
+            words = self._masked(error.args[0].str())
+        raise ConfigError(f"CLIENT_CONFIG: librdkafka refuses it: {words}")
 
     def letter_writer(self) -> Writer:
         """A client without a store."""
@@ -41,3 +48,10 @@ class KafkaConsumerTransport:
         answers = found.cause is Cause.REACHABLE
         status = HealthStatus.HEALTHY if answers else HealthStatus.UNHEALTHY
         return Health(status=status, cause=str(found.cause), message=found.message)
+
+    def _masked(self, words: str) -> str:
+        """Without the raw values, one of which may be a secret."""
+        for value in self._settings.client_config.values():
+            if isinstance(value, str) and value:
+                words = words.replace(value, "…")
+        return words

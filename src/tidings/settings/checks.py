@@ -185,6 +185,12 @@ def _times(settings: Settings, name: Name) -> Iterator[tuple[str, str]]:
         )
 
 
+@_reads("group_protocol", "session_timeout", "max_poll_interval")
+def _group(settings: Settings, name: Name) -> Iterator[tuple[str, str]]:
+    if settings.group_protocol == "classic" and settings.max_poll_interval < settings.session_timeout:
+        yield "max_poll_interval", f"must not be below {name('session_timeout')}: librdkafka refuses that"
+
+
 @_reads("queue_bytes", "max_event_bytes", "flush_bytes")
 def _sizes(settings: Settings, name: Name) -> Iterator[tuple[str, str]]:
     for field in ("max_event_bytes", "flush_bytes"):

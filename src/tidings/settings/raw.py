@@ -15,6 +15,7 @@ _RETRIES = (
 )
 _ORDER = "it would break the order of a key's events"
 _TRANSACTIONS = "a transaction would hold events back that tidings reports as delivered"
+_COMMITS = "an offset is stored when its event is handled or a letter, and committed by tidings"
 _CALLBACK = "tidings sets the callbacks of its client itself"
 
 PROMISES: Mapping[str, str] = MappingProxyType(
@@ -30,6 +31,14 @@ PROMISES: Mapping[str, str] = MappingProxyType(
         "queuing.strategy": _ORDER,
         "transactional.id": _TRANSACTIONS,
         "transaction.timeout.ms": _TRANSACTIONS,
+        "enable.auto.commit": _COMMITS,
+        "auto.commit.enable": _COMMITS,
+        "enable.auto.offset.store": _COMMITS,
+        "offset.store.method": _COMMITS,
+        "auto.offset.reset": "a new group begins with the oldest event, and none that is there is passed over",
+        "partition.assignment.strategy": "tidings gives partitions back one by one: cooperative-sticky",
+        "enable.partition.eof": "the end of a partition is no event",
+        "on_commit": _CALLBACK,
         "on_delivery": _CALLBACK,
         "logger": "give Publisher(logger=…)",
         "log.queue": _CALLBACK,
@@ -79,6 +88,11 @@ OWN_SETTING: Mapping[str, str] = MappingProxyType(
         "queue.buffering.max.messages": "QUEUE_MESSAGES",
         "queue.buffering.max.kbytes": "QUEUE_BYTES",
         "message.max.bytes": "MAX_EVENT_BYTES",
+        "group.id": "GROUP_ID",
+        "group.instance.id": "GROUP_INSTANCE_ID",
+        "group.protocol": "GROUP_PROTOCOL",
+        "session.timeout.ms": "SESSION_TIMEOUT",
+        "max.poll.interval.ms": "MAX_POLL_INTERVAL",
     }
 )
 """Properties that have a setting of their own: two places for one thing would contradict each other."""

@@ -48,28 +48,25 @@ def confluent(brokers: str, count: int) -> float:
     decode = msgspec.json.Decoder(Envelope).decode
     consumer = Consumer({"bootstrap.servers": brokers, "group.id": str(uuid.uuid4()), **_TUNED})
     consumer.subscribe([TOPIC])
-    handle, seen, started = _noop, 0, 0.0
-    while seen < count:
+    counter = _Counter(count)
+
+    def handle(_: LoggedIn) -> None:
+        counter.add()
+
+    while not counter.done.is_set():
         first: Any = consumer.poll(1.0)
         if first is None:
             continue
-        started = started or clock()
         messages: list[Any] = [first, *consumer.consume(499, 0)]
         for message in messages:
             handle(decode(message.value()).data)
             consumer.store_offsets(message)
-        seen += len(messages)
-    rate = seen / (clock() - started)
     consumer.close()
-    return rate
-
-
-def _noop(_: LoggedIn) -> None:
-    """What every handler does."""
+    return counter.rate
 
 
 class _Counter:
-    """Counts to a number, and keeps the time of the first and of the last."""
+    """What every handler has: it counts to a number, and keeps the time of the first and of the last."""
 
     def __init__(self, count: int) -> None:
         self.left = count
@@ -199,13 +196,16 @@ def aiokafka(brokers: str, count: int) -> float:
         consumer = AIOKafkaConsumer(
             TOPIC, bootstrap_servers=brokers, group_id=str(uuid.uuid4()), auto_offset_reset="earliest"
         )
-        await consumer.start()
         counter = _Counter(count)
+
+        def handle(_: LoggedIn) -> None:
+            counter.add()
+
+        await consumer.start()
         while not counter.done.is_set():
             for messages in (await consumer.getmany(timeout_ms=1000, max_records=500)).values():
                 for message in messages:
-                    _noop(decode(message.value).data)
-                    counter.add()
+                    handle(decode(message.value).data)
         await consumer.stop()
         return counter.rate
 

@@ -37,6 +37,7 @@ class Running(Runner, Protocol):
     def stop(self, timeout: float) -> None: ...
     def hanging(self) -> str: ...
     def is_own_thread(self) -> bool: ...
+    def is_in_handler(self) -> bool: ...
 
 
 MakeRunner = Callable[[Holdings, Reading, Fate], Running]
@@ -151,6 +152,10 @@ class Engine:
     def is_own_thread(self) -> bool:
         """True where waiting for the end would wait for oneself: in a handler."""
         return self.runner.is_own_thread() or self.polling.is_own_thread() or self._leaving.is_current
+
+    def is_in_handler(self) -> bool:
+        """The same for a coroutine."""
+        return self.runner.is_in_handler()
 
     @property
     def is_closing(self) -> bool:

@@ -83,6 +83,10 @@ class LoopRelay(LoopTasks):
         except RuntimeError:
             return self._aside.is_own_thread()
 
+    def is_in_handler(self) -> bool:
+        """True for a coroutine that is a handler, or awaited by one: it must not wait for its own end."""
+        return asyncio.current_task() in self._tasks
+
     def stop(self, timeout: float) -> None:
         """Cancel every task; wait for up to ``timeout`` seconds."""
         if self._loop.is_closed():

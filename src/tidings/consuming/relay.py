@@ -82,6 +82,10 @@ class Relay(Workbench):
         """True on a worker: in a handler."""
         return any(thread.is_current for thread in self._threads)
 
+    def is_in_handler(self) -> bool:
+        """True for a coroutine that a handler runs."""
+        return self.is_own_thread()
+
     def stop(self, timeout: float) -> None:
         """Have the threads end, those in handlers after them; wait for up to ``timeout`` seconds."""
         end = time.monotonic() + timeout

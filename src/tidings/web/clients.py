@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
@@ -11,6 +12,8 @@ from tidings.errors import ConfigError
 _HEADERS = ("x-forwarded-for", "forwarded")
 _MOST_HOPS = 32
 _LONGEST_HOP = 64
+_MARKS = re.compile(r'\\+|[",]')
+_PAIR = re.compile(r'\s*+([^\s=;"]*+)\s*+=\s*+("[^"\\]*+(?:\\.[^"\\]*+)*+"|[^;"]*+)\s*+(?:;|$)')
 UNIX = "unix"
 """Among trusted proxies: whoever connects through a Unix socket, and so has no address."""
 
@@ -66,7 +69,7 @@ class Proxies:
             return _back(written)
         if self._header == "x-forwarded-for" or (written := headers.get("forwarded")) is None:
             return []
-        return [_for(element) for element in _back(written)]
+        return [_for(element) for element in _elements(written)]
 
 
 def parse(hop: str) -> IPv4Address | IPv6Address | None:
@@ -89,10 +92,31 @@ def _back(written: str) -> list[str]:
     return written.split(",")[: -_MOST_HOPS - 1 : -1]
 
 
+def _elements(written: str) -> list[str]:
+    """The elements of a Forwarded header, the nearest first. They are found from the right, where the trusted
+    proxy wrote: its part is well-formed, and a quote that a client left open does not reach into it."""
+    marks = [(found.start(), found[0]) for found in _MARKS.finditer(written)]
+    elements, end, is_quoted = [], len(written), False
+    for (at, mark), before in zip(reversed(marks), [*reversed(marks[:-1]), (0, "")], strict=False):
+        if mark == '"':
+            is_quoted = not is_quoted or _is_escaped(at, *before)
+        elif mark == "," and not is_quoted:
+            elements.append(written[at + 1 : end])
+            if len(elements) == _MOST_HOPS:
+                return elements
+            end = at
+    return elements if is_quoted else [*elements, written[:end]]
+
+
+def _is_escaped(at: int, start: int, before: str) -> bool:
+    return before[:1] == "\\" and start + len(before) == at and len(before) % 2 == 1
+
+
 def _for(element: str) -> str:
-    """``for=`` of one element. Quotes are not looked at: a client may leave one open for its proxies."""
-    for pair in element.split(";"):
-        name, _, value = pair.partition("=")
-        if name.strip().lower() == "for":
-            return value
+    """The value of ``for=`` of one element; empty where there is none, or another pair is not well-formed."""
+    at = 0
+    while (pair := _PAIR.match(element, at)) is not None:
+        if pair[1].lower() == "for":
+            return pair[2]
+        at = pair.end()
     return ""

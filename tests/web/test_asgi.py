@@ -205,12 +205,38 @@ def test_exclusions_and_samples(sender: InMemorySender) -> None:
         {"trusted_proxies": ["10.0.0.0/99"]},
         {"proxy_header": "x-real-ip"},
         {"exclude": [""]},
+        {"exclude": ["livez"]},
+        {"exclude": ["/static/*.css"]},
+        {"exclude": 5},
+        {"correlation_headers": ["X Correlation ID"]},
+        {"correlation_headers": ["X-ID\r\nSet-Cookie"]},
+        {"correlation_headers": ["Größe"]},
+        {"user": "shop.users.who"},
+        {"user": 5},
+        {"user": asyncio.sleep},
+        {"resource": asyncio},
         {"wait_safe": "yes"},
     ],
 )
 def test_wrong_options_are_told_at_once(sender: InMemorySender, wrong: Any) -> None:
     with pytest.raises(ConfigError, match=next(iter(wrong))):
         AuditMiddleware(hello, sender, **wrong)
+
+
+class Waiting:
+    async def send(self, key: Any, value: object) -> None: ...
+
+    def close(self) -> None: ...
+
+    async def __call__(self, scope: Any) -> None: ...
+
+
+@pytest.mark.parametrize("wrong", [None, "kafka", object(), Waiting(), Publisher.disabled()])
+def test_what_is_no_sender_is_told_at_once(wrong: Any) -> None:
+    with pytest.raises(ConfigError, match="sender"):
+        AuditMiddleware(hello, wrong)
+    with pytest.raises(ConfigError, match="resource is called as a plain function"):
+        AuditMiddleware(hello, InMemorySender(), resource=Waiting())
 
 
 def test_functions_that_raise_change_nothing(
@@ -222,7 +248,7 @@ def test_functions_that_raise_change_nothing(
     def broken(scope: Any) -> str:
         raise ValueError(f"forged\nlines and {scope['path']}")
 
-    app = AuditMiddleware(hello, sender, user=waits, resource=broken)
+    app = AuditMiddleware(hello, sender, user=lambda scope: waits({}), resource=broken)
     for _ in range(3):
         assert ask(app, scope("/secret")).body == b"hello"
     assert app.stats().misled == 6

@@ -23,8 +23,12 @@ App = Callable[[Any, Any, Any], Awaitable[None]]
 class AuditMiddleware:
     """One AuditEntry for each HTTP request, and a correlation id for everything published meanwhile.
 
+        service = AuditMiddleware(app, audit_sender(publisher), service="orders")              # any ASGI
         app.add_middleware(AuditMiddleware, sender=audit_sender(publisher), service="orders")  # Starlette
-        app = AuditMiddleware(app, audit_sender(publisher), service="orders")                  # any ASGI
+
+    Around the whole application it also sees what a framework answers outside of its own middlewares: the 500
+    for an exception in Starlette and FastAPI, 404 and 405 in Litestar. Raises ConfigError for wrong options:
+    at once when wrapped around, from ``add_middleware`` when the application starts.
 
     Pure ASGI: bodies pass through as they come, neither held nor copied but for what ``capture_body`` asks.
     The entry is sent when the response has ended; a sender that fails is logged, counted in ``stats()``, and

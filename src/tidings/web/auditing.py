@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from tidings.errors import ConfigError, EventTooLarge, InvalidEvent
+from tidings.errors import EventTooLarge, InvalidEvent
 from tidings.events.catalogue import AuditEntry
 from tidings.events.correlation import current_correlation_id, set_correlation_id
 from tidings.publishing.complaints import Complaint
@@ -19,12 +19,14 @@ from tidings.publishing.contracts import Sender
 from tidings.publishing.entry import Delivery
 from tidings.publishing.plain import plain
 from tidings.publishing.threads import native_lock
+from tidings.web import checking
 from tidings.web.bodies import Capture
 from tidings.web.clients import Proxies
-from tidings.web.correlating import HEADERS
-from tidings.web.facts import LONGEST_PATH, Facts, route_of
+from tidings.web.correlating import HEADERS, lower_names
+from tidings.web.facts import LONGEST_PATH, Facts
 from tidings.web.identity import NOBODY, Identity, as_identity
 from tidings.web.redacting import Redactor
+from tidings.web.routes import route_of
 from tidings.web.visit import Visit
 
 logger: Final = logging.getLogger("tidings.audit")
@@ -69,24 +71,21 @@ class Auditor:
         correlation_headers: Iterable[str] = HEADERS,
         wait_safe: bool | float = False,
     ) -> None:
-        self._sender = sender
+        self._sender = checking.sender(sender)
         self._service = service
-        self._user = user
-        self._resource = resource
+        self._user = checking.function(user, "user")
+        self._resource = checking.function(resource, "resource")
         self.asks = user is not None or resource is not None
-        paths = _several(exclude, "exclude")
-        self._excluded = frozenset(it for it in paths if not it.endswith("*"))
-        self._excluded_starts = tuple(it[:-1] for it in paths if it.endswith("*"))
-        self._sample = _within(sample, 1, "sample")
+        self._excludes = checking.Exclusions(checking.several(exclude, "exclude"))
+        self._sample = checking.within(sample, 1, "sample")
         self.most_body = (
-            _BODY if capture_body is True else int(_within(capture_body, _MOST_BODY, "capture_body"))
+            _BODY if capture_body is True else int(checking.within(capture_body, _MOST_BODY, "capture_body"))
         )
-        self.redactor = Redactor(_several(redact, "redact"))
-        self._proxies = Proxies(_several(trusted_proxies, "trusted_proxies"), proxy_header)
-        names = _several(correlation_headers, "correlation_headers")
-        self.names = tuple(name.lower() for name in names)
+        self.redactor = Redactor(checking.several(redact, "redact"))
+        self._proxies = Proxies(checking.several(trusted_proxies, "trusted_proxies"), proxy_header)
+        self.names = lower_names(checking.several(correlation_headers, "correlation_headers"))
         self.more = frozenset(name.encode() for name in self.names)
-        self.patience = _PATIENCE if wait_safe is True else _within(wait_safe, 3600, "wait_safe")
+        self.patience = _PATIENCE if wait_safe is True else checking.within(wait_safe, 3600, "wait_safe")
         self._lock = native_lock()
         self._recorded = self._excluded_count = self._sampled_out = 0
         self._failed = Complaint(logger, "An audit entry was not taken; the request went on without it")
@@ -97,7 +96,7 @@ class Auditor:
 
     def visit(self, facts: Facts, request: object) -> Visit:
         """The beginning of a request."""
-        return Visit(self, facts, request, recorded=self._is_recorded(facts.path))
+        return Visit(self, facts, request, recorded=self._is_recorded(facts))
 
     def stats(self) -> AuditStats:
         """The counters, read at one moment."""
@@ -114,7 +113,7 @@ class Auditor:
         """Ask the application's functions, and the framework for its route. Raises nothing of theirs."""
         visit.identity = self._identity(visit.request)
         visit.resource = self._resource_of(visit.request)
-        visit.route = route_of(visit.request)
+        visit.route = route_of(visit.request, visit.facts.root)
 
     def record(self, visit: Visit, outcome: str, duration: int) -> Delivery | None:
         """Send the entry of a request that has ended. Raises nothing: what fails is logged and counted."""
@@ -171,8 +170,8 @@ class Auditor:
                 entry.id, msgspec.structs.replace(entry, payload=capture.left_out(reason))
             )
 
-    def _is_recorded(self, path: str) -> bool:
-        if path in self._excluded or (self._excluded_starts and path.startswith(self._excluded_starts)):
+    def _is_recorded(self, facts: Facts) -> bool:
+        if self._excludes(facts.path) or (facts.root and self._excludes(facts.inner_path)):
             with self._lock:
                 self._excluded_count += 1
             return False
@@ -210,16 +209,3 @@ def _place(error: Exception) -> str:
     """An error by its class and where it was raised: its text may repeat what the client sent."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
     return f"{type(error).__qualname__} in {frame.name} ({basename(frame.filename)}:{frame.lineno})"
-
-
-def _several(names: Iterable[str], option: str) -> tuple[str, ...]:
-    found = (names,) if isinstance(names, str) else tuple(names)
-    if not all(isinstance(name, str) and name for name in found):
-        raise ConfigError(f"{option} holds strings that are not empty.")
-    return found
-
-
-def _within(value: float, most: float, option: str) -> float:
-    if isinstance(value, (int, float)) and 0 <= value <= most:
-        return float(value)
-    raise ConfigError(f"{option} is a number from 0 to {most}.")

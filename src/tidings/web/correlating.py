@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
+
+from tidings.errors import ConfigError
 
 HEADERS: Final = ("x-correlation-id", "x-request-id")
 """Read in this order: the first that holds a valid id."""
 
 _VALID = re.compile(r"[!-~]{1,128}")
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # a token of RFC 9110
+
+
+def lower_names(names: Iterable[str]) -> tuple[str, ...]:
+    """Names of headers in lower case. Raises ConfigError for what no server would write."""
+    for name in names:
+        if _NAME.fullmatch(name) is None:
+            raise ConfigError(f"correlation_headers: {name!r} is no name of a header.")
+    return tuple(name.lower() for name in names)
 
 
 def is_valid(value: str) -> bool:

@@ -19,6 +19,7 @@ import msgspec
 
 from tidings.observe.health import HealthRegistry
 from tidings.observe.report import HealthReport
+from tidings.web.paths import inside
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -68,7 +69,7 @@ def asgi_endpoints(
 
     async def endpoints(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            path = _path(scope["path"], scope.get("root_path", ""))
+            path = inside(scope["path"], scope.get("root_path", "")).rstrip("/")
             if path in _PATHS or app is None:
                 await _send(await answer(path, scope), scope["method"], send)
                 return
@@ -101,7 +102,7 @@ def wsgi_endpoints(
     """``asgi_endpoints`` for WSGI."""
 
     def endpoints(environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
-        method, path = environ["REQUEST_METHOD"], _path(environ.get("PATH_INFO", ""), "")
+        method, path = environ["REQUEST_METHOD"], environ.get("PATH_INFO", "").rstrip("/")
         if app is not None and path not in _PATHS:
             return app(environ, start_response)
         found = answer(path, method, environ.get("HTTP_ACCEPT", ""))
@@ -116,11 +117,6 @@ def wsgi_endpoints(
         return _report(health.alive() if path == _LIVE else health.check(), details)
 
     return endpoints
-
-
-def _path(path: str, root: str) -> str:
-    """The path within the application; where it is mounted, servers say it in front of it or do not."""
-    return path.removeprefix(root.rstrip("/")).rstrip("/")
 
 
 def _refusal(path: str, method: str) -> Answer | None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
-from urllib.parse import quote
+from urllib.parse import unquote
 
 import msgspec
 
 from tidings.publishing.plain import plain
+from tidings.web import paths
 
 LONGEST_PATH: Final = 2048
 _LONGEST_NAME = 255
@@ -21,11 +22,15 @@ _NAMES = frozenset({b"host", b"user-agent", b"content-type", b"content-encoding"
 class Facts(msgspec.Struct):
     """One request. ``headers`` has the few that are looked at, by their names in lower case.
 
-    All of it is the client's word but for ``peer``, the address at the other end of the connection.
+    All of it is the client's word but for ``peer``, the address at the other end of the connection, and
+    ``root``, the prefix under which the server has the application. ``url_path`` is ``path`` as it was asked
+    for, percent-encoded.
     """
 
     method: str
     path: str
+    url_path: str
+    root: str
     query: str
     scheme: str
     server: str
@@ -33,19 +38,35 @@ class Facts(msgspec.Struct):
     headers: dict[str, str]
 
     @property
+    def inner_path(self) -> str:
+        """The path within the application."""
+        return paths.inside(self.path, self.root)
+
+    @property
     def url(self) -> str:
-        """The whole address, without the query: not the one in the client's bar, if a proxy rewrote it."""
-        host = plain(self.headers.get("host") or self.server, _LONGEST_NAME)
-        return f"{self.scheme}://{host}{quote(self.path, safe='/:@!$&*+,;=~()')}"
+        """The address without the query, and without a user: not the one in the client's bar, if a proxy
+        rewrote it."""
+        host = (self.headers.get("host") or self.server).rpartition("@")[2]
+        return f"{self.scheme}://{plain(host, _LONGEST_NAME)}{self.url_path}"
 
 
 def from_scope(scope: Mapping[str, Any], more: frozenset[bytes] = frozenset()) -> Facts:
     """The facts of an ASGI scope of type http or websocket; ``more`` are headers to read besides."""
     client, server = scope.get("client"), scope.get("server")
     query = scope.get("query_string", b"")[:LONGEST_PATH]
+    path, root, raw = scope["path"], scope.get("root_path") or "", scope.get("raw_path")
+    asked = (
+        paths.in_url(raw.partition(b"?")[0][:LONGEST_PATH], escaped=True)
+        if isinstance(raw, bytes)
+        else paths.in_url(path[:LONGEST_PATH])
+    )
+    if (url_path := paths.of_target(asked, root)) != asked:
+        path = unquote(url_path)
     return Facts(
         plain(scope.get("method", "GET"), _METHOD),
-        plain(scope["path"], LONGEST_PATH),
+        plain(path, LONGEST_PATH),
+        url_path,
+        root,
         query if isinstance(query, str) else query.decode("latin-1"),  # str: of Django's AsyncClient
         scope.get("scheme", "http"),
         f"{server[0]}:{server[1]}" if server else "",
@@ -54,9 +75,15 @@ def from_scope(scope: Mapping[str, Any], more: frozenset[bytes] = frozenset()) -
     )
 
 
-def from_environ(environ: Mapping[str, Any], more: frozenset[bytes] = frozenset()) -> Facts:
-    """The facts of a WSGI environ; ``more`` are headers to read besides."""
-    path = f"{environ.get('SCRIPT_NAME', '')}{environ.get('PATH_INFO', '')}"
+def from_environ(
+    environ: Mapping[str, Any],
+    more: frozenset[bytes] = frozenset(),
+    in_bytes: Callable[[str], bytes] = paths.of_wsgi,
+) -> Facts:
+    """The facts of a WSGI environ; ``more`` are headers to read besides. ``in_bytes`` undoes what was done to
+    the path."""
+    root, path = environ.get("SCRIPT_NAME", ""), environ.get("PATH_INFO", "")
+    whole = in_bytes(f"{root}{paths.of_target(path) if path else ''}")
     found = {}
     for name in _NAMES | more:
         text = name.decode()
@@ -65,7 +92,9 @@ def from_environ(environ: Mapping[str, Any], more: frozenset[bytes] = frozenset(
             found[text] = value[-_LONGEST_LIST:] if name in _LISTS else value
     return Facts(
         plain(environ.get("REQUEST_METHOD", "GET"), _METHOD),
-        plain(path.encode("latin-1", "replace").decode(errors="replace"), LONGEST_PATH),
+        plain(whole.decode(errors="replace"), LONGEST_PATH),
+        paths.in_url(whole[:LONGEST_PATH]),
+        in_bytes(root).decode(errors="replace"),
         environ.get("QUERY_STRING", "")[:LONGEST_PATH],
         environ.get("wsgi.url_scheme", "http"),
         f"{environ.get('SERVER_NAME', '')}:{environ.get('SERVER_PORT', '')}",
@@ -84,21 +113,9 @@ def from_request(request: Any, more: frozenset[bytes] = frozenset()) -> Facts:
             if "type" in source and "headers" in source:
                 return from_scope(source, more)
             if "REQUEST_METHOD" in source:
-                return from_environ(source, more)
+                is_django = hasattr(request, "META")
+                return from_environ(source, more, paths.of_django if is_django else paths.of_wsgi)
     raise TypeError(f"a {type(request).__qualname__} is no request: give an ASGI scope or a WSGI environ")
-
-
-def route_of(request: Any) -> str | None:
-    """The template of the route that answered (``/users/{id}``), where the framework says it; else None."""
-    if isinstance(request, Mapping):
-        if (template := request.get("path_template")) is not None:
-            return str(template)
-        if (route := request.get("route")) is not None:
-            return getattr(route, "path", None)
-        rule = getattr(request.get("werkzeug.request"), "url_rule", None)
-        return None if rule is None else str(rule)
-    match = getattr(request, "resolver_match", None)
-    return None if match is None else f"/{match.route}"
 
 
 def _read(headers: Iterable[tuple[bytes, bytes]], wanted: frozenset[bytes]) -> dict[str, str]:

@@ -11,6 +11,7 @@ from tidings.errors import ConfigError
 from tidings.publishing.entry import Delivery
 from tidings.publishing.publisher import Publisher
 from tidings.web.auditing import AuditStats
+from tidings.web.checking import function
 from tidings.web.config import audit_options, publisher_settings
 from tidings.web.kafka import audit_sender
 from tidings.web.wsgi import WSGIAuditMiddleware
@@ -50,8 +51,8 @@ class Tidings:
         app.extensions[_NAME] = publisher
         if given.get("AUDIT", {}) is None:
             return
-        options["user"] = _with_request(self._user or options.get("user"))
-        options["resource"] = _with_request(self._resource or options.get("resource"))
+        options["user"] = _with_request(function(self._user or options.get("user"), "user"))
+        options["resource"] = _with_request(function(self._resource or options.get("resource"), "resource"))
         app.wsgi_app = WSGIAuditMiddleware(app.wsgi_app, audit_sender(publisher), **options)  # type: ignore[method-assign]
 
     @property
@@ -67,9 +68,9 @@ class Tidings:
         return self.publisher.publish(event, **options)
 
 
-def _with_request(function: Callable[[Any], object] | None) -> Callable[[Any], object] | None:
+def _with_request(asked: Callable[[Any], object] | None) -> Callable[[Any], object] | None:
     """For a function that gets Flask's request: the middleware has the environ, within Flask's context."""
-    return None if function is None else lambda _: function(request)
+    return None if asked is None else lambda _: asked(request)
 
 
 def audit_stats(app: Flask) -> AuditStats:

@@ -11,7 +11,7 @@ class AuditOptions(TypedDict, total=False):
 
     The functions get the request as its framework has it: the ASGI scope, the WSGI environ, Django's
     HttpRequest. They are called when the response begins (with Flask's ``g`` and ``current_user`` at
-    hand), may not wait, and change nothing where they raise.
+    hand), as plain functions that may not wait, and change nothing where they raise.
     """
 
     service: str | None
@@ -21,7 +21,8 @@ class AuditOptions(TypedDict, total=False):
     resource: Callable[[Any], object] | None
     """What was acted on; default the path."""
     exclude: Iterable[str]
-    """Paths without entries: ``/livez``, or ``/static/*`` for all that begin so."""
+    """Paths without entries: ``/livez``, or ``/static/*`` for all that begin so; as the application has them, or
+    with the prefix (ASGI's root_path, WSGI's SCRIPT_NAME) under which the server has it."""
     sample: float
     """The share of requests that get an entry, from 0 to 1; default 1."""
     capture_body: bool | int

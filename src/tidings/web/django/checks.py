@@ -14,12 +14,11 @@ from tidings.web.config import audit_options, publisher_settings
 from tidings.web.django.conf import tidings_setting
 
 _MIDDLEWARE = ("tidings.web.django.AuditMiddleware", "tidings.web.django.middleware.AuditMiddleware")
-_AUTHENTICATION = "django.contrib.auth.middleware.AuthenticationMiddleware"
 
 
 def check_settings(app_configs: Any, **_: Any) -> list[CheckMessage]:
     """``tidings.E001``: settings of the publisher, ``E002``: options of the middleware, ``W001``: options
-    without the middleware, ``W002``: a middleware that misses what others answer."""
+    without the middleware, ``W002``: a middleware that is not the first, and misses what others answer."""
     from tidings.settings import Settings  # noqa: PLC0415 - pydantic-settings costs 160 ms
 
     found: list[CheckMessage] = []
@@ -42,7 +41,10 @@ def _misplaced(middleware: list[str]) -> list[CheckMessage]:
             return []
         said = 'TIDINGS["AUDIT"] is set, and nothing records requests.'
         return [Warning(said, hint=f'Put "{_MIDDLEWARE[0]}" first in MIDDLEWARE.', id="tidings.W001")]
-    if _AUTHENTICATION in middleware[:at]:
-        said = "Requests that a middleware answers before tidings' are not recorded."
-        return [Warning(said, hint=f'Put "{middleware[at]}" first in MIDDLEWARE.', id="tidings.W002")]
+    if at:
+        said = (
+            f"What {', '.join(middleware[:at])} may answer is not recorded: tidings' middleware comes later."
+        )
+        hint = f'Put "{middleware[at]}" first in MIDDLEWARE, or silence this where it is meant.'
+        return [Warning(said, hint=hint, id="tidings.W002")]
     return []

@@ -12,7 +12,7 @@ from support.asgi import ask, call, environ, scope
 from tidings.events.catalogue import AuditEntry
 from tidings.publishing.senders import InMemorySender
 from tidings.web.asgi import AuditMiddleware
-from tidings.web.facts import from_environ, from_request, from_scope
+from tidings.web.facts import from_environ, from_scope
 from tidings.web.wsgi import WSGIAuditMiddleware
 
 
@@ -130,21 +130,3 @@ def test_whatever_is_asked_for_a_url_is_printable_and_bounded(
         assert it.url.isprintable()
         assert len(it.url) < 8192
         assert it.inner_path.isprintable()
-
-
-@pytest.mark.parametrize(
-    ("asked", "path", "url"),
-    [
-        ("/caf%C3%A9/%E4%BD%A0", "/café/你", "/caf%C3%A9/%E4%BD%A0"),
-        ("/%ff%fe", "/\ufffd\ufffd", "/%FF%FE"),
-        ("/100%25/%20", "/100%/ ", "/100%25/%20"),
-    ],
-)
-def test_djangos_paths(django_site: Any, asked: str, path: str, url: str) -> None:
-    from django.test import RequestFactory, override_settings
-
-    facts = from_request(RequestFactory().get(asked, headers={"host": "h"}))
-    assert (facts.path, facts.url) == (path, f"http://h{url}")
-    with override_settings(FORCE_SCRIPT_NAME="/café"):
-        facts = from_request(RequestFactory().get(asked, headers={"host": "h"}))
-    assert (facts.path, facts.inner_path, facts.url) == (f"/café{path}", path, f"http://h/caf%C3%A9{url}")

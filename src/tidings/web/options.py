@@ -21,8 +21,8 @@ class AuditOptions(TypedDict, total=False):
     resource: Callable[[Any], object] | None
     """What was acted on; default the path."""
     exclude: Iterable[str]
-    """Paths without entries: ``/livez``, or ``/static/*`` for all that begin so; as the application has them, or
-    with the prefix (ASGI's root_path, WSGI's SCRIPT_NAME) under which the server has it."""
+    """Paths without entries: ``/livez``, or ``/static/*`` for all that begin so; as the application has them,
+    or with the prefix (ASGI's root_path, WSGI's SCRIPT_NAME) under which the server has it."""
     sample: float
     """The share of requests that get an entry, from 0 to 1; default 1."""
     capture_body: bool | int

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from support.books import LONG
 from support.outbox import sqlite_dsn
 from support.outbox_django import relay_a_service, shop
@@ -17,9 +19,17 @@ def test_a_service_adds_and_the_command_relays(tmp_path: Path, broker: EmbeddedB
     relay_a_service(sqlite_dsn(tmp_path), broker.bootstrap_servers, topic)
 
 
-def test_settings_that_are_wrong_are_said_by_the_command(tmp_path: Path) -> None:
-    process = shop(sqlite_dsn(tmp_path), "localhost:1", "orders", "relay_events", "--batch=0")
+@pytest.mark.parametrize(
+    ("command", "option", "words"),
+    [
+        ("relay", "--batch=0", "batch: must be from 1"),
+        ("relay", "--using=nope", "DATABASES has no 'nope'"),
+        ("relay_events", "--until-empty", "manage.py migrate"),
+    ],
+)
+def test_what_is_wrong_is_said_by_the_command(tmp_path: Path, command: str, option: str, words: str) -> None:
+    process = shop(sqlite_dsn(tmp_path), "localhost:1", "orders", command, option)
     _, err = process.communicate(timeout=LONG)
     assert process.returncode == 1
-    assert "batch: must be from 1" in err
+    assert words in err
     assert "Traceback" not in err

@@ -376,6 +376,19 @@ def test_a_commit_wakes_who_listens(postgres_dsn: str, transport: InMemoryTransp
         assert report.left == 0
 
 
+def test_a_relay_that_cannot_listen_looks(postgres_dsn: str, transport: InMemoryTransport) -> None:
+    others = text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
+    with (
+        desk(postgres_dsn, notify=True) as app,
+        relaying(app, transport, database=postgres_dsn, listen=True, poll=3600.0) as relay,
+    ):
+        for number in range(1, 4):
+            app.add("k", number)
+            assert wait_until(lambda number=number: relay.stats().delivered == number)  # type: ignore[misc]
+            with app.engine.begin() as connection:
+                connection.execute(others)
+
+
 def test_a_broken_connection_is_replaced(postgres_dsn: str, transport: InMemoryTransport) -> None:
     others = text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
     with desk(postgres_dsn) as app:
@@ -390,9 +403,9 @@ def test_a_broken_connection_is_replaced(postgres_dsn: str, transport: InMemoryT
         assert totals(transport, "k") == [1, 2, 3, 4]
 
 
-def test_without_its_table_a_relay_says_so_and_waits(app: Desk, transport: InMemoryTransport) -> None:
-    app.outbox.table.drop(app.engine)
+def test_a_table_that_goes_away_is_waited_for(app: Desk, transport: InMemoryTransport) -> None:
     with relaying(app, transport) as relay:
+        app.outbox.table.drop(app.engine)
         assert wait_until(lambda: relay.health(0).cause == "database")
         assert relay.health(0).status is HealthStatus.UNHEALTHY
         assert app.table in relay.health(0).message
@@ -401,6 +414,41 @@ def test_without_its_table_a_relay_says_so_and_waits(app: Desk, transport: InMem
         assert wait_until(lambda: relay.stats().delivered == 1)
         assert relay.health(LONG).ok
     assert relay.stats().troubles > 0
+
+
+@pytest.mark.parametrize("broken", ["DROP TABLE {table}", "ALTER TABLE {table} RENAME COLUMN error TO words"])
+@pytest.mark.parametrize("begin", [Relay.run, Relay.start])
+def test_a_table_that_is_not_there_is_no_outage(
+    app: Desk, transport: InMemoryTransport, broken: str, begin: Callable[[Relay], object]
+) -> None:
+    with app.engine.begin() as connection:
+        connection.execute(text(broken.format(table=app.table)))
+    with publishing(transport) as publisher:
+        relay = Relay(app.engine, publisher, table=app.table)
+        with pytest.raises(ConfigError, match="migrations"):
+            begin(relay)
+        assert relay.health().cause == "failed"
+        relay.close()
+
+
+def test_who_empties_an_outbox_waits_for_the_database_only_so_long(
+    tmp_path: Path, transport: InMemoryTransport
+) -> None:
+    away = f"sqlite:///{tmp_path / 'nowhere' / 'outbox.db'}"
+    with publishing(transport) as publisher, pytest.raises(TimeoutError, match="unable to open"):
+        Relay(away, publisher).run(until_empty=True, patience=0.1)
+
+
+def test_who_empties_an_outbox_waits_for_kafka_only_so_long(lite: Desk, transport: InMemoryTransport) -> None:
+    transport.down()
+    lite.add("k", 1, 2)
+    with publishing(transport, close_timeout=0.1) as publisher:
+        relay = Relay(lite.engine, publisher, table=lite.table)
+        with pytest.raises(TimeoutError, match=r"none of the 2 row\(s\) under way"):
+            relay.run(until_empty=True, patience=0.5)
+        assert relay.close().left == 2
+        assert len(lite.column("id")) == 2
+        transport.up()
 
 
 def test_health_says_what_is_wrong(lite: Desk, transport: InMemoryTransport) -> None:

@@ -33,17 +33,17 @@ def shop(dsn: str, brokers: str, topic: str, *arguments: str) -> subprocess.Pope
 
 
 def relay_a_service(dsn: str, brokers: str, topic: str, *options: str) -> None:
-    """Have it add events, relay them by ``manage.py relay_events``, and look at both ends."""
+    """Have it add events, relay them by ``manage.py relay``, and look at both ends."""
     refusal, ids = said(shop(dsn, brokers, topic, "orders")).split("\n")[:2]
     assert refusal == "InvalidEvent"
-    relay = shop(dsn, brokers, topic, "relay_events", "--poll=0.01", *options)
+    relay = shop(dsn, brokers, topic, "relay", "--poll=0.01", *options)
     engine = create_engine(dsn)
     rows = Outbox(enabled=False).table.select()
     try:
         with engine.connect() as connection:
             assert wait_until(lambda: connection.execute(rows).first() is None, LONG)
         relay.send_signal(signal.SIGTERM)
-        assert said(relay) == "5 delivered, 0 dead-lettered, 0 left over\n"
+        assert said(relay) == "5 delivered, 0 dead-lettered, 0 put back, 0 still under way\n"
         seen = seen_in(brokers, topic, 5)
         assert {it.event_id for it in seen} == set(json.loads(ids))
         assert first_publications(seen) == {"k": [1, 2, 3, 4], "other": [1]}

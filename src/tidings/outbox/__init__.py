@@ -30,8 +30,8 @@ database's. A relay that dies takes nothing along; its leases run out.
 
 Rooms: ``drafting`` makes rows of events, ``table`` is the table for SQLAlchemy, ``adding`` the Outbox;
 ``choosing`` decides what may be taken, ``rows`` speaks to the database, ``database`` connects to it;
-``press`` hands rows to the publisher, ``flight`` is what is under way, ``working`` the thread, ``relay`` the
-Relay. ``django`` is the same for Django.
+``press`` hands rows to the publisher, ``flight`` is what is under way, ``working`` the thread,
+``trouble`` what keeps it from its work, ``relay`` the Relay. ``django`` is the same for Django.
 """
 
 from __future__ import annotations

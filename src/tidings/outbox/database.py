@@ -11,6 +11,8 @@ from tidings.errors import ConfigError
 if TYPE_CHECKING:
     from sqlalchemy import URL, Engine
 
+_LACKS = {"42P01", "42703", "42501"}
+"""Of Postgres: no such table, no such column, not for this user."""
 _DRIVERS = {"postgresql": {"psycopg", "psycopg2"}, "sqlite": {"pysqlite"}}
 
 
@@ -75,6 +77,13 @@ class EngineDatabase:
 def database_of(given: Database | Engine | URL | str) -> Database:
     """The Database that was given, in whatever form. Raises ConfigError."""
     return given if isinstance(given, Database) else EngineDatabase(given)
+
+
+def is_lacking(error: Exception) -> bool:
+    """Whether the database says that a table or a column of it is not there, or not for this user: no outage,
+    but for a person to mend."""
+    code = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)  # psycopg, psycopg2
+    return code in _LACKS or (type(error).__module__ == "sqlite3" and str(error).startswith("no such "))
 
 
 def _errors(engine: Engine) -> tuple[type[Exception], ...]:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _DAY = 24 * 3600.0
 _LEAVE = 3.0
+_FIRST_LOOK = 5.0
 _MOST_IN_A_BATCH = 10_000
 
 
@@ -103,8 +104,10 @@ class Relay:
     # -- a life
 
     def start(self) -> None:
-        """Begin to publish, on a thread of the relay's own; returns at once. Kafka and the database may be
-        away. Raises ConfigError when started before."""
+        """Begin to publish, on a thread of the relay's own; returns after a first look at the table, for
+        which it waits up to 5 s. Kafka and the database may be away.
+
+        Raises ConfigError when the table or a column of it is not there, and when started before."""
         if self._thread is not None:
             raise ConfigError("This relay was started before. Make a new one.")
         if not self._is_enabled:
@@ -113,19 +116,23 @@ class Relay:
             )
         self._thread = NativeThread(self._run, "tidings-relay")
         self._thread.start()
+        self._work.looked.wait(_FIRST_LOOK)
+        if isinstance(self._work.failure, ConfigError):
+            raise self._work.failure
 
-    def run(self, *, until_empty: bool = False) -> RelayReport:
+    def run(self, *, until_empty: bool = False, patience: float = 60.0) -> RelayReport:
         """``start``, and block until the relay ends: by ``close``, or, on the main thread, by SIGTERM or
         SIGINT, which let it finish what is under way. With ``until_empty`` also once there is nothing to
-        take.
+        take; then an outage is waited for while no row moves for up to ``patience`` seconds.
 
-        Raises PublisherClosed or PublisherFailed when its publisher ended before it.
+        Raises ConfigError as ``start`` does; PublisherClosed or PublisherFailed when its publisher ended
+        before it; with ``until_empty`` TimeoutError when it ended in an outage: rows may be left, and wait.
         """
         if until_empty:
-            self._work.stop_when_empty()
-        self.start()
-        assert self._thread is not None  # noqa: S101
+            self._work.stop_when_empty(patience)
         with asked_by_signals(lambda: self._work.stop(self._close_timeout)):
+            self.start()
+            assert self._thread is not None  # noqa: S101
             try:
                 while not self._thread.join(0.5):
                     pass
@@ -133,6 +140,10 @@ class Relay:
                 report = self.close()
         if self._work.failure is not None:
             raise self._work.failure
+        if until_empty and (trouble := self._work.trouble.words):
+            raise TimeoutError(
+                f"The outbox was not emptied, {report.delivered} row(s) delivered: {trouble}. The rest waits."
+            )
         return report
 
     def close(self, timeout: float | None = None) -> RelayReport:

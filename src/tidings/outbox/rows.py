@@ -12,7 +12,7 @@ import msgspec
 
 from tidings.errors import ConfigError
 from tidings.outbox.choosing import Candidate, in_order
-from tidings.outbox.database import Database
+from tidings.outbox.database import Database, is_lacking
 
 _NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)?", re.ASCII)
 _PART = re.compile(r"{(\w+)}")
@@ -83,6 +83,22 @@ class Rows:
         self._phrases = SQLITE if database.dialect == "sqlite" else POSTGRES
         self._table = ".".join(f'"{part}"' for part in table.split("."))
         self._clock = clock
+
+    def check(self) -> None:
+        """Look whether table and columns are there. Raises ConfigError where they are not."""
+        try:
+            with self._transaction(self._phrases.read) as run:
+                run(
+                    "SELECT id, event_id, topic, key, value, headers, lane, created_at, "
+                    "held_until, holder, attempts, error, sent_at FROM {table} LIMIT 0"
+                )
+        except Exception as error:
+            if not is_lacking(error):
+                raise
+            raise ConfigError(
+                f"The table {self._table} cannot be relayed: {str(error).splitlines()[0]}. Create it by your "
+                "migrations or outbox.create(engine), in Django by manage.py migrate; or name another one."
+            ) from None
 
     # -- taking
 

@@ -15,8 +15,8 @@ def health_of(
     """The worst that is wrong; ``ask_kafka`` is None where publishing is disabled."""
     if (found := _ended(stats, work)) is not None:
         return found
-    if work.trouble:
-        return _unhealthy("database", f"The outbox cannot be worked on: {work.trouble}")
+    if trouble := work.trouble.words:
+        return _unhealthy("database", f"The outbox cannot be worked on: {trouble}")
     if ask_kafka is None:
         return _degraded("disabled", "Publishing is disabled (ENABLED=false): rows stay in the outbox.")
     if not (kafka := ask_kafka()).ok:

@@ -12,11 +12,20 @@ from contextlib import suppress
 import msgspec
 
 from tidings.consuming.bell import Bell
-from tidings.errors import DeliveryError, PublisherClosed, PublisherFailed, PublishError
+from tidings.errors import (
+    ConfigError,
+    DeliveryError,
+    PublisherClosed,
+    PublisherFailed,
+    PublishError,
+    TidingsError,
+)
 from tidings.outbox.choosing import that_fit
 from tidings.outbox.flight import Flight
 from tidings.outbox.press import NoRoom, Press, Unpublishable
 from tidings.outbox.rows import Row, Rows
+from tidings.outbox.trouble import Trouble
+from tidings.publishing.complaints import Complaint
 
 _MOST_BYTES = 16 << 20
 """Of the values of one batch."""
@@ -24,8 +33,6 @@ _WINDOW = 4
 """Batches under way at most: topics that Kafka takes nothing of can fill some of them."""
 _RENEWALS = 3
 """Of a lease, before it runs out."""
-_FIRST_PAUSE = 0.1
-_LONGEST_PAUSE = 30.0
 _FIRST_RETRY = 1.0
 _LONGEST_RETRY = 300.0
 _NO_ROOM_PAUSE = 0.5
@@ -65,24 +72,26 @@ class Work:
         self.counts: Counter[str] = Counter()
         self.waiting: tuple[int, float] | None = None
         """Unsent rows and the age of the oldest, when it was looked last."""
-        self.trouble = ""
-        """Why nothing can be done at the moment; empty as a rule."""
-        self.failure: PublishError | None = None
-        """Why the work is over though nobody stopped it."""
+        self.trouble = Trouble(logger, database_errors)
+        self.failure: TidingsError | None = None
+        """Why the work is over though nobody stopped it: what only a person can mend."""
+        self.looked = Bell()
+        """Rings once the database has been asked for the first time."""
         self._rows = rows
         self._press = press
         self._flight = flight
         self._terms = terms
         self._listen = listen
+        self._deafness = Complaint(logger, "The relay is not told of commits, and looks", logging.WARNING)
         self._database_errors = database_errors
         self._logger = logger
         self._bell = Bell()
         self._end: float | None = None
         self._until_empty = False
+        self._is_checked = False
         self._next_renewal = self._next_look = 0.0
         self._crowded: dict[str, float] = {}
         """Until when topics are left out that the publisher had no room for."""
-        self._failures = 0
 
     def stop(self, timeout: float) -> None:
         """Take nothing more, and end once nothing is under way, in ``timeout`` seconds at most. Any
@@ -91,27 +100,38 @@ class Work:
         self._end = time.monotonic() + timeout
         self._bell.ring()
 
-    def stop_when_empty(self) -> None:
-        """End once there is nothing to take and nothing under way."""
+    def stop_when_empty(self, patience: float) -> None:
+        """End once there is nothing to take and nothing under way, or, in ``trouble``, when no row has moved
+        for ``patience`` seconds."""
         self._until_empty = True
+        self.trouble.bear(patience)
 
     def run(self) -> None:
-        """Work until stopped, or until the publisher is closed."""
-        while not self._is_over():
+        """Work until stopped, or until there is a ``failure``."""
+        while not self._is_over() and not self.trouble.is_unbearable(len(self._flight)):
             try:
-                took = self._turn()
-            except (PublisherClosed, PublisherFailed) as error:
+                if self._step():
+                    break
+            except (ConfigError, PublisherClosed, PublisherFailed) as error:
                 self.failure = error
-                self._logger.error(f"The relay ends: its publisher takes nothing any more. {error}")
-                return
+                self._logger.error(f"The relay ends: {error}")
+                break
             except Exception as error:  # whatever it is, the rows are still there: tried again
-                self._troubled(error)
-            else:
-                self._calm()
-                if not took and self._until_empty and not self._flight and not self._crowded:
-                    return
-                if not took:
-                    self._rest()
+                self.counts["troubles"] += 1
+                self.looked.ring()
+                self._bell.wait(self.trouble.record(error))
+        self.looked.ring()
+
+    def _step(self) -> bool:
+        """A turn, and a rest where there was nothing to take; True when an outbox is empty that was to be."""
+        took = self._turn()
+        self.trouble.relieve()
+        if took:
+            return False
+        if self._until_empty and not self._flight and not self._crowded:
+            return True
+        self._rest()
+        return False
 
     def settle(self) -> bool:
         """Tell the table what became of rows under way; False when there was nothing to tell."""
@@ -124,10 +144,16 @@ class Work:
             self._landed("delivered", judged.delivered)
             self._landed("dead_lettered", judged.dead_lettered)
         self._put_failed_back(judged.failed)
+        if judged:
+            self.trouble.moved()
         return bool(judged)
 
     def _turn(self) -> bool:
         now = time.monotonic()
+        if not self._is_checked:
+            self._rows.check()
+            self._is_checked = True
+            self.looked.ring()
         self.settle()
         if self._is_renewal_due():
             self._renew()
@@ -158,6 +184,7 @@ class Work:
         ):  # this process stood still: somebody else may have them
             self.counts["leases_lost"] += len(taken)
         else:
+            self.trouble.moved()
             self._publish(self._press, taken)
         return True
 
@@ -236,12 +263,21 @@ class Work:
             self.counts["purged"] += purged
 
     def _rest(self) -> None:
-        if self._flight:
+        if self._flight or self._until_empty:
             self._watch(min(self._terms.poll, _GLANCE))
         elif self._listen is not None and self._end is None:
-            self._listen(self._bell, self._terms.poll)
+            self._hear(self._listen)
         else:
             self._bell.wait(self._terms.poll)
+
+    def _hear(self, listen: Callable[[Bell, float], bool]) -> None:
+        try:
+            listen(self._bell, self._terms.poll)
+        except self._database_errors as error:  # it connects anew next time; meanwhile there are looks
+            self._deafness.record(error)
+            self._bell.wait(_FIRST_RETRY)
+        else:
+            self._deafness.relieve()
 
     def _watch(self, most: float) -> None:
         """Wait for the first delivery that has not settled; leases have to be renewed all the same."""
@@ -253,24 +289,3 @@ class Work:
 
     def _is_over(self) -> bool:
         return self._end is not None and (not self._flight or time.monotonic() >= self._end)
-
-    def _troubled(self, error: Exception) -> None:
-        self.counts["troubles"] += 1
-        self._failures += 1
-        is_database = isinstance(error, self._database_errors)
-        words = (str(getattr(error, "orig", None) or error).splitlines() or [""])[0][:_LONGEST_WORDS]
-        self.trouble = f"{type(error).__name__}: {words}"
-        if self._failures & (self._failures - 1) == 0:  # the first time, the second, the fourth …
-            self._logger.log(
-                logging.WARNING if is_database else logging.ERROR,
-                f"The outbox cannot be worked on ({self._failures} times in a row), and its rows wait: "
-                f"{self.trouble}",
-                exc_info=not is_database,
-            )
-        most = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(self._failures, 32))
-        self._bell.wait(random.random() * most)  # noqa: S311 - jitter
-
-    def _calm(self) -> None:
-        if self.trouble:
-            self.trouble, self._failures = "", 0
-            self._logger.info("The outbox is worked on again.")

@@ -35,6 +35,10 @@ class InMemoryTransport:
     arrive later. ``fail``, ``fail_always`` and ``batch_fail`` make records fail with the name of a Kafka
     error such as ``TOPIC_AUTHORIZATION_FAILED``. ``careful()`` gives a second lane to the same records, with
     reports of its own. A publisher that is closed leaves the records here. Any thread.
+
+    ``partitions`` is how many each topic has, ``max_message_bytes`` what its topics take, ``queue_messages``
+    how many records can wait here: what QUEUE_MESSAGES is to Kafka's client, and this transport is not told
+    of. To see QueueFull give both the same small number, and say ``down()``.
     """
 
     refusal = staticmethod(refusal)

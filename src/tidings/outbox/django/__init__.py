@@ -4,7 +4,7 @@
         order.save()
         add(OrderPlaced(order.id, 4200))
 
-and, beside the service, ``manage.py relay_events``. The publisher's settings are those of ``TIDINGS`` (names
+and, beside the service, ``manage.py relay``. The publisher's settings are those of ``TIDINGS`` (names
 in capitals), before the environment. ``TIDINGS_OUTBOX = {"LOCK_KEYS": True, "NOTIFY": True}`` are the options
 of ``tidings.outbox.Outbox`` by these names. Change first and add afterwards: ``tidings.outbox`` says why.
 """

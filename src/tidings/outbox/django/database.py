@@ -14,10 +14,12 @@ from tidings.errors import ConfigError
 class DjangoDatabase:
     """A database of DATABASES. Each thread has a connection of its own, as always in Django.
 
-    Raises ConfigError unless it is Postgres or SQLite.
+    Raises ConfigError unless it is there, and is Postgres or SQLite.
     """
 
     def __init__(self, using: str = DEFAULT_DB_ALIAS) -> None:
+        if using not in connections:
+            raise ConfigError(f"DATABASES has no {using!r}; it has {', '.join(sorted(connections))}.")
         connection = connections[using]
         if connection.vendor not in {"postgresql", "sqlite"}:
             raise ConfigError(

@@ -17,7 +17,7 @@ import pytest
 from support.books import LONG
 from support.events import OrderPlaced, registry
 from support.processes import wait_until
-from tidings import ConfigError, ConsumeError, Consumer, DeadLetter, Message, Publisher, Stop
+from tidings import ConfigError, ConsumeError, Consumer, DeadLetter, Manager, Message, Publisher, Stop
 from tidings.testing import EmbeddedBroker
 from tidings.testing.contract import unique_topic
 from tidings.testing.memory import InMemoryTransport
@@ -276,6 +276,23 @@ def test_one_life_and_no_handler_after_the_start(broker: EmbeddedBroker, topic: 
     with pytest.raises(ConfigError, match="started before"):
         consumer.start()
     assert consumer.close() == consumer.close()
+
+
+def test_closed_before_its_start_it_never_starts() -> None:
+    consumer = Consumer(transport=InMemoryTransport(), topics="orders", group_id="g")
+    consumer.subscribe("orders", lambda_of_a_dict)
+    assert consumer.close() == consumer.close()
+    assert consumer.stats().is_closed
+    assert consumer.health().cause == "closed"
+    for begin in (consumer.start, consumer.run, lambda: asyncio.run(consumer.arun()), consumer.__enter__):
+        with pytest.raises(ConfigError, match=r"closed before\. Make a new one"):
+            begin()
+    assert not consumer.stats().is_running
+    with (
+        Publisher(transport=InMemoryTransport()) as publisher,
+        pytest.raises(ConfigError, match="is closed: make a new one"),
+    ):
+        Manager(publisher=publisher).register(consumer)
 
 
 @pytest.mark.parametrize("raw", [{"no.such.property": "hunter2"}, {"check.crcs": "hunter2"}])

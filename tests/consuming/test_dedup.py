@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from support.consuming import FakeClient, FakeRecord, Life, event_value, orders
 from support.events import OrderPlaced
 from support.processes import wait_until
-from tidings import ConfigError, Delivery, Message, Publisher, Reject, State
+from tidings import ConfigError, Consumer, Delivery, Message, Publisher, Reject, State
 from tidings.consuming.seen import MemorySeen, Seen, SqliteSeen
 from tidings.testing.memory import InMemoryTransport
 
@@ -281,9 +281,13 @@ def test_other_bad_terms_are_refused(tmp_path: Path) -> None:
     life = Life(FakeClient())
     with pytest.raises(ConfigError, match="outputs"):
         life.on(OrderPlaced, outputs="lost")  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match="retry"):
+    with pytest.raises(ConfigError, match="retry: no such term; there are retries, backoff"):
         life.on(OrderPlaced, retry=3)  # type: ignore[call-arg]
     with pytest.raises(ConfigError, match="most"):
         MemorySeen(most=0)
     with pytest.raises(ConfigError, match="may write"):
         SqliteSeen(tmp_path / "missing" / "seen")
+    wrong: list[Any] = [{}, SqliteSeen]
+    for seen in wrong:
+        with pytest.raises(ConfigError, match="seen="):
+            Consumer(brokers="localhost:9092", group_id="g", seen=seen)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any, TypedDict
 
 import pydantic
@@ -145,6 +146,12 @@ def test_the_type_must_fit_the_class() -> None:
         make().on("order.shipped")(placed)
 
 
+def test_on_without_parentheses_is_an_error_at_once() -> None:
+    for by in ("on", "on_batch"):
+        with pytest.raises(ConfigError, match=rf"{by}\(.*lambda_for_plain\).*@consumer.{by}\("):
+            getattr(make(), by)(lambda_for_plain)
+
+
 @pytest.mark.parametrize("given", ["", "a\nb", Plain, 3])
 def test_only_event_types_and_declared_classes_have_handlers(given: Any) -> None:
     with pytest.raises(ConfigError, match=r"event type|@event class"):
@@ -157,15 +164,43 @@ def lambda_for_plain(data: dict[str, Any]) -> None: ...
 def test_a_batch_handler_takes_a_list_of_a_sensible_length() -> None:
     with pytest.raises(ConfigError, match=r"list\[\.\.\.\]"):
         make().on_batch(OrderPlaced)(placed)
-    for most in (0, 501):
+    for most in (0, 501, "5", True):
         with pytest.raises(ConfigError, match="500"):
-            make().on_batch(OrderPlaced, most=most)
+            make().on_batch(OrderPlaced, most=most)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("timeout", [0, -1, float("inf"), float("nan")])
-def test_a_timeout_is_a_number_of_seconds(timeout: float) -> None:
+@pytest.mark.parametrize("timeout", [0, -1, float("inf"), float("nan"), "soon", timedelta(-1), True])
+def test_a_timeout_is_a_time(timeout: Any) -> None:
     with pytest.raises(ConfigError, match="timeout"):
-        make().on(OrderPlaced, timeout=timeout)(placed)
+        make().on(OrderPlaced, timeout=timeout)
+
+
+@pytest.mark.parametrize(
+    ("terms", "named"),
+    [
+        ({"retries": "3"}, "retries='3'"),
+        ({"retries": 1.5}, r"retries=1\.5"),
+        ({"retries": True}, "retries=True"),
+        ({"backoff": "soon"}, "backoff='soon'"),
+        ({"backoff": "301s"}, "backoff"),
+        ({"most": 5}, "most: no such term"),
+    ],
+)
+def test_terms_that_are_none_are_refused(terms: dict[str, Any], named: str) -> None:
+    with pytest.raises(ConfigError, match=named):
+        make().on(OrderPlaced, **terms)
+
+
+@pytest.mark.parametrize("topics", [5, [5], [None]])
+def test_topics_are_names(topics: Any) -> None:
+    with pytest.raises(ConfigError, match="topics"):
+        make(topics=topics)
+
+
+@pytest.mark.parametrize("settings", ["orders", {"BROKERS": "localhost:9092"}, 5])
+def test_its_first_argument_is_settings(settings: Any) -> None:
+    with pytest.raises(ConfigError, match=f"Consumer.{type(settings).__name__}.*by name"):
+        Consumer(settings, group_id="g")
 
 
 def test_a_topic_has_one_handler_and_a_legal_name() -> None:
@@ -201,7 +236,7 @@ def test_topics_are_those_given_or_those_of_the_handlers() -> None:
     consumer.on(Declared)(declared)
     consumer.on("unknown.type")(lambda_for_plain)
     consumer.subscribe("plain", subscribed)
-    assert consumer._topics(None) == ["plain", "declared.home", "the-default"]
+    assert consumer._topics([]) == ["plain", "declared.home", "the-default"]
     assert consumer._topics(["^orders.*", "plain"]) == ["^orders.*", "plain"]
 
 
@@ -233,13 +268,13 @@ def test_by_its_name_a_type_is_read_where_it_is_sent(fn: Any) -> None:
         consumer = Consumer(settings, group_id="g", registry=events)
         (consumer.on_batch if fn is own_list else consumer.on)(event_type)(fn)
         with Publisher(settings, transport=InMemoryTransport(), registry=events) as publisher:
-            assert consumer._topics(None) == [topic] == [publisher.topic_for(event_type)]
+            assert consumer._topics([]) == [topic] == [publisher.topic_for(event_type)]
 
 
 def test_a_class_of_any_registry_is_read_where_it_is_declared_to_go() -> None:
     consumer = make()
     consumer.on(OrderPlaced)(lambda_for_plain)
-    assert consumer._topics(None) == ["orders"]
+    assert consumer._topics([]) == ["orders"]
 
 
 def test_settings_give_the_defaults_of_a_handler() -> None:
@@ -251,6 +286,9 @@ def test_settings_give_the_defaults_of_a_handler() -> None:
     consumer.on("another.type", retries=0, backoff=0.5, retry_on=OSError, timeout=1)(lambda_for_plain)
     policy = registered(consumer, "another.type").policy
     assert (policy.repeats, policy.backoff, policy.on) == (0, 0.5, (OSError,))
+    consumer.on("one.more", backoff="100ms", timeout=timedelta(minutes=1))(lambda_for_plain)
+    assert registered(consumer, "one.more").policy.backoff == 0.1
+    assert registered(consumer, "one.more").timeout == 60.0
 
 
 @pytest.mark.parametrize(

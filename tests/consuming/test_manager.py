@@ -347,8 +347,9 @@ def test_mistakes_are_told_at_once(make: Callable[..., Manager], topic: str) -> 
         manager.register(consumer, "again")
     with pytest.raises(ConfigError, match="throw each other out"):
         manager.consumer(topic, "g", group_instance_id="i", name="twin")
-    with pytest.raises(ConfigError, match="or a callable that makes one"):
-        manager.register(lambda: 1)  # type: ignore[arg-type, return-value]
+    for wrong in (lambda: 1, 5, None):
+        with pytest.raises(ConfigError, match="or a callable that makes one"):
+            manager.register(wrong)  # type: ignore[arg-type]
     other = Consumer(manager._settings, topics=topic, group_id="x")
     counting(other)
     with other, pytest.raises(ConfigError, match="by itself"):

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 from tidings.consuming.engine import Engine, MakeRunner
 from tidings.consuming.interrupts import asked_by_signals
-from tidings.consuming.registering import Registering
+from tidings.consuming.registering import Registering, listed
 from tidings.consuming.relay import Relay
-from tidings.consuming.seen import MemorySeen, Seen
+from tidings.consuming.seen import Seen, checked_seen
 from tidings.consuming.states import ConsumerReport, ConsumerStats
 from tidings.consuming.transport import ConsumerTransport
 from tidings.consuming.wellbeing import health_of
@@ -22,7 +22,7 @@ from tidings.errors import ConfigError, ConsumeError
 from tidings.events.declare import Registry, default_registry
 from tidings.events.times import record_time
 from tidings.publishing.publisher import settings_of
-from tidings.states import Health
+from tidings.states import Health, HealthStatus
 
 if TYPE_CHECKING:
     from tidings.consuming.replaying import Replaying
@@ -75,6 +75,7 @@ class Consumer(Registering, Contexts):
         logger: logging.Logger | None = None,
         **overrides: Any,
     ) -> None:
+        _check(settings)
         if group_id is not None:
             overrides["group_id"] = group_id
         if publisher is not None:
@@ -84,12 +85,13 @@ class Consumer(Registering, Contexts):
         if self._settings.group_id is None:
             raise ConfigError("A consumer needs a group: give group_id=, or set KAFKA_GROUP_ID.")
         self.group_id: str = self._settings.group_id
-        self._wanted = topics if topics is None or isinstance(topics, str) else list(topics)
+        self._wanted = listed(topics)
         self._topics(self._wanted)
         self._transport = transport
-        self._seen = MemorySeen() if seen is None else seen
+        self._seen = checked_seen(seen)
         self._logger = logger or logging.getLogger("tidings.consumer")
         self._engine: Engine | None = None
+        self._closed_unstarted = False
         self._reports: dict[str, ConsumerReport] = {}
 
     @classmethod
@@ -108,7 +110,7 @@ class Consumer(Registering, Contexts):
         """Join the group and begin to handle events, on threads of the consumer's own; returns at once.
 
         Async handlers run on an event loop in one of these threads. Kafka may be away: events come when it
-        is back. Raises ConfigError, without handlers or topics or when started before.
+        is back. Raises ConfigError, without handlers or topics or when started or closed before.
         """
         self._begin(self._runner(None))
 
@@ -135,9 +137,11 @@ class Consumer(Registering, Contexts):
         commit and leave the group; takes at most 3 s longer.
 
         A second call returns the same report. Any thread; called in a handler it only begins the end, and
-        the report says how things stand.
+        the report says how things stand. Closed before it was started, it never starts.
         """
-        engine = self._engine
+        if self._engine is None:
+            self._closed_unstarted = True
+        engine = self._engine  # read again: a start may have come between
         if engine is None:
             return ConsumerReport()
         began = time.monotonic()
@@ -188,11 +192,15 @@ class Consumer(Registering, Contexts):
 
     def stats(self) -> ConsumerStats:
         """The counters, and the position and lag of each partition that is ours, read at one moment."""
-        return ConsumerStats() if self._engine is None else self._engine.stats()
+        if self._engine is None:
+            return ConsumerStats(is_closed=self._closed_unstarted)
+        return self._engine.stats()
 
     def health(self, timeout: float = 5) -> Health:
         """How consuming is doing, asking Kafka for up to ``timeout`` seconds where it complained. Raises
         nothing."""
+        if self._engine is None and self._closed_unstarted:
+            return Health(status=HealthStatus.UNHEALTHY, cause="closed", message="The consumer is closed.")
         return health_of(self._engine, timeout)
 
     async def ahealth(self, timeout: float = 5) -> Health:
@@ -221,8 +229,9 @@ class Consumer(Registering, Contexts):
     # -- within
 
     def _begin(self, make_runner: MakeRunner) -> None:
-        if self._engine is not None:
-            raise ConfigError("This consumer was started before. Make a new one.")
+        if self._engine is not None or self._closed_unstarted:
+            before = "started" if self._engine is not None else "closed"
+            raise ConfigError(f"This consumer was {before} before. Make a new one.")
         self._handlers.close()
         topics = self._topics(self._wanted)
         self._engine = Engine(
@@ -236,6 +245,8 @@ class Consumer(Registering, Contexts):
             self._seen,
         )
         self._engine.start()
+        if self._closed_unstarted:  # meanwhile, on another thread
+            self._engine.stop()
 
     def _end_of(self, engine: Engine, began: float, budget: float) -> ConsumerReport:
         """Its report, at its end, or ``budget`` seconds and a little more after ``began``."""
@@ -276,6 +287,16 @@ class Consumer(Registering, Contexts):
         from tidings.consuming.looprelay import LoopRelay  # noqa: PLC0415 - asyncio costs 30 ms to import
 
         return lambda holdings, reading, fate: LoopRelay(holdings, reading, fate, workers, hang_exit, loop)
+
+
+def _check(settings: object) -> None:
+    from tidings.settings import Settings  # noqa: PLC0415 - pydantic-settings costs 160 ms to import
+
+    if settings is not None and not isinstance(settings, Settings):
+        raise ConfigError(
+            f"Consumer({type(settings).__name__}): the first argument is a Settings; topics=, group_id=, "
+            "publisher= and the settings in lower case are given by name."
+        )
 
 
 def _transport_of(publisher: Publisher) -> ConsumerTransport | None:

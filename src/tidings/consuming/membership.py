@@ -69,7 +69,7 @@ class Membership:
 
         Given a callable, each life after a failure is a consumer that it makes; it is called once now. Given
         a consumer, the same one lives again. Raises ConfigError: a name that is taken, a consumer that has
-        started, a manager that has.
+        started or is closed, a manager that has started.
         """
         made = consumer if isinstance(consumer, Consumer) else _made_by(consumer)
         renew = None if isinstance(consumer, Consumer) else lambda: _made_by(consumer)
@@ -112,6 +112,8 @@ class Membership:
             raise ConfigError("The manager has started: register consumers before.")
         if made._engine is not None:
             raise ConfigError(f"{made!r} has started by itself: the manager is to start it.")
+        if made.stats().is_closed:
+            raise ConfigError(f"{made!r} is closed: make a new one.")
         if name == _PUBLISHER or name in self._members:
             raise ConfigError(f"register(name={name!r}): the name is taken. Give it another.")
         instance = made._settings.group_instance_id
@@ -133,7 +135,7 @@ class Membership:
 
 
 def _made_by(factory: Callable[[], Consumer]) -> Consumer:
-    made = factory()
+    made = factory() if callable(factory) else factory
     if not isinstance(made, Consumer):
         raise ConfigError(f"register(): give a Consumer, or a callable that makes one, not {made!r}.")
     return made

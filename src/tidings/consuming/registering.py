@@ -6,7 +6,9 @@ import re
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
+from tidings.consuming.functions import called
 from tidings.consuming.handlers import Handlers, handler_of
+from tidings.consuming.retries import is_whole
 from tidings.consuming.terms import Terms, checked_terms
 from tidings.errors import ConfigError, InvalidTopic
 from tidings.events.declare import Registry
@@ -19,6 +21,15 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 _MOST_IN_A_BATCH = 500
+
+
+def listed(topics: str | Iterable[str] | None) -> list[str]:
+    """The names given as ``topics``. Raises ConfigError."""
+    if topics is None or isinstance(topics, str):
+        return [topics] if topics is not None else []
+    if not isinstance(topics, Iterable):
+        raise ConfigError(f"topics={topics!r}: it is a topic, or a list of them.")
+    return list(topics)
 
 
 class Registering:
@@ -46,6 +57,7 @@ class Registering:
         Raises ConfigError, naming the function: no parameter or several without defaults, one that is not
         annotated, a type that has a handler already, a consumer that has started.
         """
+        _check_event("on", event)
         made = checked_terms(self._settings, **terms)
 
         def register(fn: F) -> F:
@@ -65,8 +77,9 @@ class Registering:
         one call after another. When a batch fails its events are handed over one by one, each in a list of
         its own, with the retries of ``on``. Raises ConfigError as ``on`` does.
         """
-        if not 1 <= most <= _MOST_IN_A_BATCH:
-            raise ConfigError(f"on_batch(most={most}): it is from 1 to {_MOST_IN_A_BATCH}.")
+        _check_event("on_batch", event)
+        if not is_whole(most, 1, _MOST_IN_A_BATCH):
+            raise ConfigError(f"on_batch(most={most!r}): it is from 1 to {_MOST_IN_A_BATCH}.")
         made = checked_terms(self._settings, **terms)
 
         def register(fn: F) -> F:
@@ -90,10 +103,9 @@ class Registering:
         self._handlers.add_topic(resolved, handler_of(handler, **made))
         return handler
 
-    def _topics(self, given: str | Iterable[str] | None) -> list[str]:
-        """The topics to read: those given, those subscribed to; with none given also those where events of
+    def _topics(self, names: list[str]) -> list[str]:
+        """The topics to read: those named, those subscribed to; with none named also those where events of
         the handlers' types go. Raises ConfigError."""
-        names = [given] if isinstance(given, str) else list(given or ())
         found = [self._topic(name) for name in names] + list(self._handlers.by_topic)
         if not names:
             found += [self._home(event_type) for event_type in self._handlers.by_type]
@@ -131,3 +143,11 @@ class Registering:
         if declared is None:
             return self._plans.topic_for(event_type)
         return self._router.topic_for(event_type, declared.topic)
+
+
+def _check_event(by: str, event: object) -> None:
+    """Raise ConfigError for what names no event: the handler itself, where the parentheses are forgotten."""
+    if not isinstance(event, (str, type)):
+        raise ConfigError(
+            f'{by}({called(event)}): give an event type, or an @event class: @consumer.{by}("order.placed").'
+        )

@@ -54,8 +54,8 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
     on: tuple[type[Exception], ...] = (Exception,)
 
     def __post_init__(self) -> None:
-        if not 0 <= self.repeats <= 1000:
-            raise ConfigError(f"retries={self.repeats}: it is from 0 to 1000.")
+        if not is_whole(self.repeats, 0, 1000):
+            raise ConfigError(f"retries={self.repeats!r}: it is a whole number from 0 to 1000.")
         if not 0 <= self.backoff <= self.backoff_max <= MOST_AFTER:
             raise ConfigError(
                 f"backoff={self.backoff}, backoff_max={self.backoff_max}: they are seconds, from 0 to "
@@ -81,3 +81,8 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
     def bound(self, attempt: int) -> float:
         """The longest pause after the ``attempt``-th attempt, in seconds."""
         return float(min(self.backoff_max, self.backoff * 2 ** min(attempt - 1, 60)))
+
+
+def is_whole(number: object, least: int, most: int) -> bool:
+    """Whether it is a whole number from ``least`` to ``most``."""
+    return isinstance(number, int) and not isinstance(number, bool) and least <= number <= most

@@ -102,6 +102,17 @@ class SqliteSeen:
             self._db.close()
 
 
+def checked_seen(seen: Seen | None) -> Seen:
+    """What was given, or a MemorySeen. Raises ConfigError."""
+    if seen is None:
+        return MemorySeen()
+    if not isinstance(seen, Seen) or isinstance(seen, type):
+        raise ConfigError(
+            f"seen={seen!r}: it is a MemorySeen, a SqliteSeen, or has has() and add() as they do."
+        )
+    return seen
+
+
 def _checked(most: int) -> int:
     if most < 1:
         raise ConfigError(f"most={most}: it is 1 or more.")

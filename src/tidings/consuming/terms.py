@@ -19,25 +19,25 @@ class Terms(TypedDict, total=False):
     """How a handler is treated, as keywords of ``on``, ``on_batch`` and ``subscribe``.
 
     When it raises, it is called again ``retries`` times (default RETRY_MAX) after random pauses up to
-    ``backoff`` seconds (default RETRY_BACKOFF), doubled each time up to RETRY_BACKOFF_MAX (and 300); then, or
-    at once for what is not in ``retry_on`` (default Exception), the event becomes a letter. ``Reject``,
+    ``backoff`` (default RETRY_BACKOFF), doubled each time up to RETRY_BACKOFF_MAX (and 300 s); then, or at
+    once for what is not in ``retry_on`` (default Exception), the event becomes a letter. ``Reject``,
     ``Retry`` and ``Stop`` say otherwise.
 
-    ``timeout`` is how long a call may take, in seconds: HANDLER_TIMEOUT.
+    ``timeout`` is how long a call may take: HANDLER_TIMEOUT. All times are seconds, a timedelta or a duration
+    such as ``"1h"``.
 
-    ``dedup``: the handler is not called with an event_id that it handled within this time (seconds, timedelta
-    or a duration such as ``"1h"``; default None, not looked at): see the consumer's ``seen``. It makes
-    duplicates rare, not impossible: after a crash, or where ``seen`` is in memory and a partition came from
-    another member, an event may still be handled twice.
+    ``dedup``: the handler is not called with an event_id that it handled within this time (default None, not
+    looked at): see the consumer's ``seen``. It makes duplicates rare, not impossible: after a crash, or where
+    ``seen`` is in memory and a partition came from another member, an event may still be handled twice.
 
     ``outputs``: what a handler publishes must be in Kafka before its event counts as handled
     (``"delivered"``, the default), or is enough when it is safe on this machine's disk (``"stored"``).
     """
 
     retries: int
-    backoff: float
+    backoff: float | timedelta | str
     retry_on: type[Exception] | tuple[type[Exception], ...]
-    timeout: float
+    timeout: float | timedelta | str
     dedup: float | timedelta | str | None
     outputs: Literal["delivered", "stored"]
 
@@ -55,40 +55,50 @@ def checked_terms(
     settings: Settings,
     *,
     retries: int | None = None,
-    backoff: float | None = None,
+    backoff: float | timedelta | str | None = None,
     retry_on: type[Exception] | tuple[type[Exception], ...] = Exception,
-    timeout: float | None = None,
+    timeout: float | timedelta | str | None = None,
     dedup: float | timedelta | str | None = None,
     outputs: Literal["delivered", "stored"] = "delivered",
+    **unknown: object,
 ) -> Made:
     """Terms with the defaults of the settings, checked. Raises ConfigError."""
+    if unknown:
+        raise ConfigError(
+            f"{', '.join(unknown)}: no such term; there are {', '.join(Terms.__annotations__)}."
+        )
     longest = min(settings.retry_backoff_max, MOST_AFTER)
-    first = min(settings.retry_backoff, longest) if backoff is None else backoff
+    first = min(settings.retry_backoff, longest) if backoff is None else _seconds("backoff", backoff)
     policy = RetryPolicy(
         repeats=settings.retry_max if retries is None else retries,
         backoff=first,
         backoff_max=max(first, longest),
         on=retry_on if isinstance(retry_on, tuple) else (retry_on,),
     )
-    if timeout is not None and not 0 < timeout < float("inf"):
-        raise ConfigError(f"timeout={timeout}: it is a number of seconds above 0.")
+    limit = settings.handler_timeout if timeout is None else _seconds("timeout", timeout)
+    if not 0 < limit < float("inf"):
+        raise ConfigError(f"timeout={timeout!r}: it is above 0.")
     if outputs not in ("delivered", "stored"):
         raise ConfigError(f"outputs={outputs!r}: it is 'delivered' or 'stored'.")
     return {
         "policy": policy,
-        "timeout": settings.handler_timeout if timeout is None else timeout,
+        "timeout": limit,
         "dedup": None if dedup is None else _window(dedup),
         "outputs": outputs,
     }
 
 
 def _window(given: float | timedelta | str) -> float:
-    from tidings.settings.values import seconds  # noqa: PLC0415 - pydantic costs 160 ms to import
-
-    try:
-        window = float(seconds(given))
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"dedup={given!r}: {error}") from None
+    window = _seconds("dedup", given)
     if not 0 < window <= _LONGEST_WINDOW:
         raise ConfigError(f"dedup={given!r}: it is above 0, and 30 days at most.")
     return window
+
+
+def _seconds(name: str, given: float | timedelta | str) -> float:
+    from tidings.settings.values import seconds  # noqa: PLC0415 - pydantic costs 160 ms to import
+
+    try:
+        return seconds(given)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{name}={given!r}: {error}") from None

@@ -35,7 +35,7 @@ PROMISES: Mapping[str, str] = MappingProxyType(
         "auto.commit.enable": _COMMITS,
         "enable.auto.offset.store": _COMMITS,
         "offset.store.method": _COMMITS,
-        "auto.offset.reset": "a new group begins with the oldest event, and none that is there is passed over",
+        "auto.offset.reset": "a new group begins with the oldest event, and passes none over",
         "partition.assignment.strategy": "tidings gives partitions back one by one: cooperative-sticky",
         "enable.partition.eof": "the end of a partition is no event",
         "on_commit": _CALLBACK,

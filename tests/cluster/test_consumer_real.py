@@ -296,8 +296,8 @@ def test_a_topic_that_is_not_there_is_told_and_read_once_it_is(
     kafka: RealKafka, protocol: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     topic = unique_topic()
-    metadata = {"client_config": {"topic.metadata.refresh.interval.ms": 1000}}
-    consumer = make(kafka, topic, group_protocol=protocol, **metadata)
+    often = {"topic.metadata.refresh.interval.ms": 1000}
+    consumer = make(kafka, topic, group_protocol=protocol, client_config=often)
 
     @consumer.on(OrderPlaced)
     def handle(_: OrderPlaced) -> None: ...

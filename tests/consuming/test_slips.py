@@ -1,4 +1,4 @@
-"""Slips in the application's own classes: each costs its event a letter, and no worker, no other event."""
+"""Slips of the application: each costs its own event a letter, and no worker, no other event."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from support.books import LONG
 from support.processes import wait_until
-from tidings import Consumer, DeadLetter, HealthStatus, Publisher, Registry, Reject
+from tidings import ConsumeError, Consumer, DeadLetter, HealthStatus, Publisher, Registry, Reject
 from tidings.consuming.fate import Fate
 from tidings.testing.memory import InMemoryTransport
 
@@ -132,3 +132,31 @@ def test_a_worker_that_fails_ends_the_consumer_which_says_so(
     assert consumer.health().status is HealthStatus.UNHEALTHY
     assert consumer.close(0).handled == 0
     assert "A worker of the consumer failed" in caplog.text
+
+
+def test_a_handler_that_awaits_aclose_begins_the_end_and_finishes() -> None:
+    transport = InMemoryTransport()
+    _publish(transport, "page.turned")
+    consumer = Consumer(transport=transport, topics="pages", group_id="g", registry=registry, workers=1)
+    done: list[int] = []
+
+    @consumer.on(PageTurned)
+    async def handle(page: PageTurned) -> None:
+        await consumer.aclose()
+        done.append(page.number)
+
+    report = consumer.run()
+    assert report.handled == len(done) > 0
+    assert consumer.stats().failed == 0
+
+
+def test_what_is_asked_of_a_closed_consumer_or_makes_no_sense_is_an_error() -> None:
+    transport = InMemoryTransport()
+    consumer = _consumer(transport, PageTurned, "sync", [].append)
+    with consumer:
+        with pytest.raises(ConsumeError, match="no offset"):
+            consumer.seek("pages", 0, -5)
+        with pytest.raises(ConsumeError, match="timestamp"):
+            consumer.rewind("2026-01-01")  # type: ignore[arg-type]
+    with pytest.raises(ConsumeError, match="closed"):
+        consumer.seek("pages", 0, 0)

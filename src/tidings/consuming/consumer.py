@@ -18,13 +18,15 @@ from tidings.consuming.states import ConsumerReport, ConsumerStats
 from tidings.consuming.transport import ConsumerTransport
 from tidings.consuming.wellbeing import health_of
 from tidings.contexts import Contexts
-from tidings.errors import ConfigError, ConsumeError
+from tidings.errors import ConfigError, ConsumeError, InvalidEvent
 from tidings.events.declare import Registry, default_registry
 from tidings.events.times import record_time
 from tidings.publishing.publisher import settings_of
 from tidings.states import Health, HealthStatus
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from tidings.consuming.replaying import Replaying
     from tidings.publishing.publisher import Publisher
     from tidings.settings import Settings
@@ -173,11 +175,13 @@ class Consumer(Registering, Contexts):
         return report
 
     async def aclose(self, timeout: float | None = None) -> ConsumerReport:
-        """``close`` for a coroutine: never blocks the loop."""
+        """``close`` for a coroutine: never blocks the loop. Awaited in a handler it only begins the end."""
         import asyncio  # noqa: PLC0415
 
-        if self._engine is not None:
-            self._engine.stop(timeout)
+        if (engine := self._engine) is not None:
+            engine.stop(timeout)
+            if engine.is_in_handler():
+                return engine.report(0.0)
         return await asyncio.to_thread(self.close, timeout)
 
     def __enter__(self) -> Self:
@@ -212,15 +216,19 @@ class Consumer(Registering, Contexts):
     def seek(self, topic: str, partition: int, offset: int) -> None:
         """Go on from this offset of a partition that is ours now. What handlers have in hand they finish,
         without effect on offsets. Raises ConsumeError when it is not ours. Any thread; blocks briefly."""
-        engine = self._begun()
-        engine.polling.ask(lambda: engine.polling.seek((topic, partition), offset)).result(_SEEK)
+        polling = self._begun().polling
+        self._done(polling.ask(lambda: polling.seek((topic, partition), offset)))
 
     def rewind(self, to: datetime | int) -> None:
         """Go back (or on) to a time, in all partitions that are ours now: a datetime with a time zone, or
         milliseconds since 1970, compared with the records' own times. Raises ConsumeError. Any thread; blocks
         until Kafka has told which offsets these are."""
-        engine, ms = self._begun(), record_time(to)
-        engine.polling.ask(lambda: engine.polling.rewind(ms)).result(_SEEK)
+        polling = self._begun().polling
+        try:
+            ms = record_time(to)
+        except InvalidEvent as error:
+            raise ConsumeError(f"rewind(): {error.args[0]}") from None
+        self._done(polling.ask(lambda: polling.rewind(ms)))
 
     def __repr__(self) -> str:
         stats = self.stats()
@@ -257,6 +265,12 @@ class Consumer(Registering, Contexts):
         """Its life is over, and another may begin with the same handlers: for a Manager."""
         self._engine = None
         self._reports = {}
+
+    def _done(self, command: Future[Any]) -> None:
+        try:
+            command.result(_SEEK)
+        except TimeoutError:
+            raise ConsumeError(f"The consumer has not come to it within {_SEEK:g} s; it may yet.") from None
 
     def _begun(self) -> Engine:
         if self._engine is None:

@@ -324,4 +324,4 @@ def test_the_injection_itself() -> None:
     places = places[:-5]
     assert [place.partition(",")[0] for place in places] == ["Storm.flush"] * len(places)
     assert len(places) >= 2
-    assert "after __exit__()" in places[-1]
+    assert "after values()" in places[-1]

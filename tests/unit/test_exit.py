@@ -39,6 +39,8 @@ def test_an_exit_without_kafka_is_bounded_and_says_what_is_lost(tmp_path: Path, 
     )
     assert read_lines(tmp_path / "sent") == []
     named = done.stderr.count("CRITICAL event lost: event_id=")
-    (rest,) = [line for line in done.stderr.splitlines() if "more, not named" in line]
+    (rest,) = [
+        line for line in done.stderr.splitlines() if "CRITICAL event lost" in line and " more: " in line
+    ]
     assert named + int(rest.split("event lost: ")[1].split()[0]) == 100
     assert "Traceback" not in done.stderr

@@ -120,7 +120,7 @@ def test_on_reject_log(
         deliveries = [publisher.publish(Normal(), event_id=f"e-{number}") for number in range(5)]
     assert [delivery.state for delivery in deliveries] == [State.ACCEPTED] * 3 + [State.REJECTED] * 2
     assert isinstance(deliveries[3].error, error)
-    assert [record.message.count("event_id=e-") for record in caplog.records] == [1, 1]
+    assert "event_id=e-3" in caplog.messages[0]
     assert wait_until(
         lambda: [signal.code for signal in heard if isinstance(signal, Rejected)] == [error.code] * 2
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -21,51 +22,74 @@ class Lines(logging.Logger):
     def __init__(self) -> None:
         super().__init__("lines")
         self.lines: list[tuple[int, str]] = []
+        self.fields: list[dict[str, Any]] = []
 
-    def _log(self, level: int, msg: object, *_: object, **__: object) -> None:
+    def _log(self, level: int, msg: object, *_: object, extra: Any = None, **__: object) -> None:
         self.lines.append((level, str(msg)))
+        self.fields.append(extra)
 
 
-def _counted(lines: list[tuple[int, str]]) -> int:
+def _counted(lines: Lines) -> int:
     """How many occurrences the lines speak of."""
-    total = 0
-    for _, line in lines:
-        said = line.removeprefix("thing: ")
-        total += int(said.split()[0]) if "more, not named" in said else 1
-    return total
+    return sum(fields.get("count", 1) for fields in lines.fields)
 
 
-@given(st.lists(st.integers(0, 60) | st.floats(0, 30).map(lambda seconds: -seconds - 0.001), max_size=30))
-def test_a_storm_speaks_of_every_occurrence(steps: list[float]) -> None:
-    """A positive step is that many occurrences, a negative one is time that passes before a tick."""
+@given(st.lists(st.tuples(st.integers(0, 60), st.integers(0, 30)) | st.floats(0, 30), max_size=30))
+def test_a_storm_speaks_of_every_occurrence(steps: list[tuple[int, int] | float]) -> None:
+    """A step is so many occurrences of so many topics, or time that passes before a tick."""
     lines, now, happened = Lines(), 0.0, 0
     storm = Storm(Voice(lines), logging.CRITICAL, "thing")
     for step in steps:
-        if step >= 0:
-            for _ in range(int(step)):
-                storm.record(f"number {happened}")
+        if isinstance(step, tuple):
+            for number in range(step[0]):
+                storm.record("it", event_id=str(happened), topic=str(number % (step[1] + 1)))
                 happened += 1
         else:
-            now -= step
+            now += step
             storm.tick(now)
     storm.flush()
-    assert _counted(lines.lines) == happened
+    assert _counted(lines) == happened
     assert {level for level, _ in lines.lines} <= {logging.CRITICAL}
-    assert len(lines.lines) <= 21 * (now / 10 + 2)
+    assert len(lines.lines) <= 41 * (now / 10 + 2)
 
 
-def test_the_first_twenty_are_named_and_the_rest_counted() -> None:
+def test_the_first_is_told_at_once_and_those_like_it_are_a_count() -> None:
     lines = Lines()
     storm = Storm(Voice(lines), logging.ERROR, "thing")
     storm.tick(0.0)
     for number in range(1000):
-        storm.record(f"number {number}")
+        storm.record(f"number {number}", event_id=str(number), topic="t", error="E", correlation_id=None)
     storm.tick(9.9)
-    assert [line for _, line in lines.lines] == [f"thing: number {number}" for number in range(20)]
+    assert lines.lines == [(logging.ERROR, "thing: number 0")]
+    assert lines.fields == [{"event_id": "0", "topic": "t", "error": "E"}]
     storm.tick(10.0)
-    assert lines.lines[20:] == [(logging.ERROR, "thing: 980 more, not named one by one")]
-    storm.record("again")
-    assert lines.lines[21:] == [(logging.ERROR, "thing: again")]
+    named = [str(number) for number in range(1, 21)]
+    assert lines.fields[1:] == [{"topic": "t", "error": "E", "count": 999, "event_ids": named}]
+    words = " ".join(f"event_id={name}" for name in named)
+    assert lines.lines[1:] == [(logging.ERROR, f"thing: 999 more: topic=t error=E {words} and 979 not named")]
+
+
+def test_what_goes_on_is_no_news_and_what_comes_again_is() -> None:
+    lines = Lines()
+    storm = Storm(Voice(lines), logging.ERROR, "thing")
+    storm.record("one")
+    for number in range(1, 4):
+        storm.record("two")
+        storm.tick(10.0 * number)
+    storm.tick(40.0)
+    storm.record("three")
+    assert [line for _, line in lines.lines] == ["thing: one", *["thing: 1 more"] * 3, "thing: three"]
+
+
+def test_one_kind_does_not_hide_another_and_kinds_are_bounded() -> None:
+    lines = Lines()
+    storm = Storm(Voice(lines), logging.ERROR, "thing")
+    for number in range(1000):
+        storm.record(f"number {number}", topic=f"t{number}" * 1000, event_id="x" * 10**6)
+    storm.flush()
+    assert [line for _, line in lines.lines[:20]] == [f"thing: number {number}" for number in range(20)]
+    assert lines.fields[20]["count"] == 980
+    assert len(lines.lines[20][1]) < 6000
 
 
 def test_a_storm_from_many_threads_is_counted_exactly() -> None:
@@ -82,7 +106,7 @@ def test_a_storm_from_many_threads_is_counted_exactly() -> None:
     for thread in threads:
         thread.join()
     storm.flush()
-    assert _counted(lines.lines) == 16_000
+    assert _counted(lines) == 16_000
 
 
 def test_a_logger_that_raises_stops_nobody(caplog: pytest.LogCaptureFixture) -> None:

@@ -9,7 +9,16 @@ import pytest
 
 from support.books import LONG, MakePublisher, check_books
 from support.events import OrderPlaced
-from tidings import Delivery, InvalidEvent, InvalidTopic, PublisherClosed, PublishError, QueueFull, State
+from tidings import (
+    Delivery,
+    InvalidEvent,
+    InvalidTopic,
+    PublisherClosed,
+    PublishError,
+    QueueFull,
+    State,
+    correlation,
+)
 from tidings.testing.memory import InMemoryTransport
 
 
@@ -91,7 +100,7 @@ def test_programming_errors_are_raised(make_publisher: MakePublisher) -> None:
         publisher.publish(OrderPlaced("o"), no_such_option=1)  # type: ignore[call-arg]
 
 
-def test_a_storm_of_refusals_is_counted_not_named(
+def test_a_storm_of_refusals_is_one_line_and_a_count(
     make_publisher: MakePublisher, caplog: pytest.LogCaptureFixture
 ) -> None:
     publisher = make_publisher(on_reject="log")
@@ -99,6 +108,23 @@ def test_a_storm_of_refusals_is_counted_not_named(
         for _ in range(1000):
             publisher.publish(object())
         publisher.close(LONG)
-    assert 20 <= len(caplog.records) < 100
+    first, *more = caplog.records
+    assert "KAFKA_INVALID_EVENT" in first.message
+    assert sum(vars(it)["count"] for it in more) == 999
+    assert len(more) <= 3, "one every ten seconds"
     assert publisher.stats().rejected == 1000
-    assert "not named one by one" in caplog.records[-1].message
+
+
+def test_a_refusals_record_has_what_is_known_as_fields(
+    make_publisher: MakePublisher, caplog: pytest.LogCaptureFixture
+) -> None:
+    publisher = make_publisher(on_reject="log")
+    with caplog.at_level(logging.ERROR, "tidings.publisher"):
+        with correlation("req-1"):
+            publisher.produce("..", b"x")
+        publisher.publish(object(), topic="t", event_id="e-1", correlation_id="req-2")
+    first, second = (vars(record) for record in caplog.records)
+    assert (first["topic"], first["correlation_id"], first["error"]) == ("..", "req-1", "InvalidTopic")
+    assert "event_id" not in first
+    assert (second["event_id"], second["correlation_id"]) == ("e-1", "req-2")
+    assert not any("None" in record.message for record in caplog.records)

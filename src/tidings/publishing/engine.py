@@ -20,12 +20,13 @@ from tidings.errors import (
 )
 from tidings.kafka.outcomes import certainty_of
 from tidings.publishing.accepting import accepting
-from tidings.publishing.entry import Delivery, Pair, Refused, Undelivered
+from tidings.publishing.entry import Delivery, Pair, Refused, Undelivered, correlation_id_of
 from tidings.publishing.gate import Gate
 from tidings.publishing.guards.doors import Guards
 from tidings.publishing.guards.waiting import admission
 from tidings.publishing.ledger import Ledger
 from tidings.publishing.mind import LOST_REPORT
+from tidings.publishing.plain import plain
 from tidings.publishing.pump import Pump
 from tidings.publishing.silence import Silence
 from tidings.publishing.storms import Storm
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 _LAST_DEATH = 3
 _REMEMBERED = 1000
 _COUNTING = 60.0
+_LONGEST_ID = 250
 _SLICE = 0.05
 _NAP = 0.002
 _RESOLVING = 0.1
@@ -227,15 +229,16 @@ class Engine:
         """Log the loss of an entry, once, and wake those who wait for it. May be called again."""
         why = entry._failure
         if isinstance(why, Undelivered) and entry.headers is not None:
-            name = entry.event_id if entry.event_id.isprintable() else repr(entry.event_id)
+            name = plain(entry.event_id, _LONGEST_ID)
             self.losses.record(
                 f"event_id={name} topic={entry.topic} reason={why.kafka_error} ({why.reason})",
                 event_id=name,
                 topic=entry.topic,
+                correlation_id=correlation_id_of(entry),
                 error=why.kafka_error,
                 code=DeliveryError.code,
             )
-            entry.value = entry.headers = None
+            entry.headers = entry.value = None  # in this order: the value is what headers are read from
         self.waking.wake(entry)
 
     def tell_unwoken(self) -> None:

@@ -256,6 +256,12 @@ class Delivery(msgspec.Struct, gc=False, eq=False, weakref=False):
         )
 
 
+def correlation_id_of(entry: Delivery) -> str | None:
+    """The correlation id of the record, if it has one; not once it is delivered."""
+    found = dict(entry.record_headers()).get("correlation_id")
+    return None if found is None else found.decode(errors="replace")
+
+
 class _Safe:
     """Awaits that a delivery is safe."""
 

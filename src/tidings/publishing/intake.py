@@ -258,7 +258,11 @@ class Intake:
             )
 
     def _refused(
-        self, error: PublishError, topic: str | None = None, event_id: str | None = None
+        self,
+        error: PublishError,
+        topic: str | None = None,
+        event_id: str | None = None,
+        correlation_id: str | None = None,
     ) -> Delivery:
         self._engine.ledger.reject(error)
         self._engine.signals.send(
@@ -267,8 +271,14 @@ class Intake:
         if self._settings.on_reject == "raise":
             raise error
         name, where = _shown(event_id), _shown(topic)
+        who = " ".join(f"{of}={it}" for of, it in (("event_id", name), ("topic", where)) if it is not None)
         self._engine.refusals.record(
-            f"event_id={name} topic={where}: {error}", event_id=name, topic=where, code=error.code
+            f"{who}: {error}" if who else str(error),
+            event_id=name,
+            topic=where,
+            correlation_id=_shown(current_correlation_id() if correlation_id is None else correlation_id),
+            error=type(error).__qualname__,
+            code=error.code,
         )
         return self._rejected_delivery(error, topic, event_id)
 
@@ -302,8 +312,10 @@ def _name(given: object) -> str | None:
     return given if isinstance(given, str) else None
 
 
-def _shown(name: object) -> str:
-    """A name that was perhaps what is wrong, on one line of a log."""
+def _shown(name: object) -> str | None:
+    """A name that was perhaps what is wrong, on one line of a log. None where none was given."""
+    if name is None:
+        return None
     return name if isinstance(name, str) and name.isprintable() and len(name) < 250 else repr(name)[:250]
 
 

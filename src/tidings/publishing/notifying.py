@@ -86,4 +86,6 @@ class Notifier:
         try:
             callback.fn(callback.of)
         except BaseException as error:  # a callback's SystemExit must not silence the others
-            self.complaints.record(f"it was told of {callback.of!r:.300}", raised=error)
+            self.complaints.record(
+                f"it was told of {callback.of!r:.300}", raised=error, error=type(error).__qualname__
+            )

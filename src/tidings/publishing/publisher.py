@@ -120,7 +120,7 @@ class Publisher(Intake, Contexts):
                 event, event_type, topic, key, headers, correlation_id, event_id, timestamp, max_block
             )
         except PublishError as error:
-            return self._refused(error, topic, event_id)
+            return self._refused(error, topic, event_id, correlation_id)
 
     async def apublish(self, event: object, *, max_block: float | None = None, **options: Any) -> Delivery:
         """``publish`` for a coroutine that would rather wait than be refused; ``options`` are the same.
@@ -134,7 +134,8 @@ class Publisher(Intake, Contexts):
         try:
             return await until_there_is_room(lambda: self._publish_with(event, **options), patience)
         except PublishError as error:
-            return self._refused(error, options.get("topic"), options.get("event_id"))
+            given = (options.get(name) for name in ("topic", "event_id", "correlation_id"))
+            return self._refused(error, *given)
 
     def publish_batch(
         self, events: Iterable[object], *, max_block: float | None = None, **options: Any
@@ -178,7 +179,7 @@ class Publisher(Intake, Contexts):
                 pairs.append(("correlation_id", text(correlation_id, "correlation_id")[1]))
             return self._take(topic, value, key, pairs, event_id, max_block=max_block)
         except PublishError as error:
-            return self._refused(error, topic, event_id)
+            return self._refused(error, topic, event_id, correlation_id)
 
     def produce(
         self,

@@ -127,7 +127,9 @@ class Writer:
                 try:
                     self._write(shelf)
                 except JournalError as error:
-                    self._troubles.record(f"an adopted one cannot be written: {error}. It is tried again.")
+                    self._troubles.record(
+                        f"an adopted one cannot be written: {error}. It is tried again.", error=str(error)
+                    )
         own = self.shelf
         if own is None or self.failure is not None or not (self._adds or self._letters or own.owes):
             return [], []

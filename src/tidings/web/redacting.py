@@ -16,8 +16,8 @@ _DEEPEST: Final = 32
 _TOO_DEEP = "…"
 _ENDS: Final = re.compile("([?#&;])")
 _ENCODED: Final = re.compile("%[0-9A-Fa-f]{2}")
-_NAMING: Final = frozenset({"name", "key"})
-_NAMED: Final = frozenset({"value", "values"})
+_NAMING: Final = ("name", "key", "Name", "Key")
+_NAMED: Final = frozenset({"value", "values", "Value", "Values"})
 
 
 class Redactor:
@@ -59,21 +59,16 @@ class Redactor:
             return found
         if "://" in text:
             text = USER_IN_URL.sub(MASK, text)
-        if "=" not in text and _ENCODED.search(text) is None:
+        if "=" not in text and ("%" not in text or _ENCODED.search(text) is None):
             return text
         return (
             "".join(self._part(part, depth) for part in _ENDS.split(text)) if depth < _DEEPEST else _TOO_DEEP
         )
 
-    def _fields(self, fields: dict[Any, Any], depth: int) -> dict[Any, Any]:
-        told = any(
-            isinstance(it, str) and str(name).casefold() in _NAMING and self.is_secret(it)
-            for name, it in fields.items()
-        )
+    def _fields(self, fields: dict[str, Any], depth: int) -> dict[str, Any]:
+        told = [it for name in _NAMING if isinstance(it := fields.get(name), str) and self.is_secret(it)]
         return {
-            name: MASK
-            if self.is_secret(str(name)) or (told and str(name).casefold() in _NAMED)
-            else self.value(it, depth)
+            name: MASK if self.is_secret(name) or (told and name in _NAMED) else self.value(it, depth)
             for name, it in fields.items()
         }
 

@@ -17,6 +17,7 @@ def django_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     pytest.importorskip("django")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DJANGO_SETTINGS_MODULE", "examples.django_orders.settings")
+        patch.setenv("TZ", "UTC")  # which Django sets too
         patch.setenv("DATABASE", str(tmp_path_factory.mktemp("django") / "db.sqlite3"))
         import django
         from django.conf import settings

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from support.asgi import environ, scope
+from support.ids import named
 from tidings import Publisher, PublishError, correlation
 from tidings.events.catalogue import AuthEvent, UsageEvent
 from tidings.publishing.senders import InMemorySender
@@ -128,7 +129,7 @@ def test_a_sender_that_fails_breaks_nothing(make: Any, caplog: pytest.LogCapture
         {"metadata": [1]},
         {"metadata": {"a": object()}},
     ],
-    ids=str,
+    ids=named,
 )
 def test_usage_that_nobody_could_read_is_not_sent(
     sender: InMemorySender, wrong: Any, caplog: pytest.LogCaptureFixture

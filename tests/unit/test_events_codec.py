@@ -12,12 +12,14 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
+import pydantic
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidings import InvalidEvent
+from tidings import InvalidEvent, Publisher
 from tidings.events.codec import to_json
+from tidings.testing import InMemoryTransport
 
 NAN = math.nan
 text = st.text(st.characters(exclude_categories=["Cs"]))
@@ -181,3 +183,22 @@ def test_integers_of_any_size_stay_exact(number: int) -> None:
 def test_a_number_python_will_not_write_is_refused() -> None:
     with pytest.raises(InvalidEvent, match=r"^\$\.n "):
         to_json({"n": 10**5000})
+
+
+class Bill(pydantic.BaseModel):
+    total: Decimal
+    due: datetime
+
+
+def test_a_pydantic_model_is_written_as_publish_writes_its_data() -> None:
+    bill = Bill(total=Decimal("4.20"), due=datetime(2026, 1, 2, tzinfo=UTC))
+    kafka = InMemoryTransport()
+    with Publisher(transport=kafka) as publisher:
+        publisher.publish(bill, event_type="bill.sent", topic="enveloped")
+        publisher.publish_json("bare", bill)
+        publisher.send_message("bare", "k", bill)
+        publisher.sender("bare").send("k", bill)
+    (enveloped,) = kafka.events("enveloped")
+    assert kafka.events("bare") == [enveloped["data"]] * 3
+    with pytest.raises(InvalidEvent, match="due"):
+        to_json(Bill.model_construct(total=Decimal(1)))

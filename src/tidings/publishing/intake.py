@@ -16,7 +16,7 @@ from tidings.events.frame import Frame, text
 from tidings.events.headers import ENVELOPED, Headers, Pair, headers_size
 from tidings.events.ids import Stamper
 from tidings.events.keys import Key, encode_key
-from tidings.events.routing import Router
+from tidings.events.routing import Router, topics_by_setting
 from tidings.events.times import envelope_time, record_time
 from tidings.publishing.accepting import Accept
 from tidings.publishing.closing import Closer
@@ -49,7 +49,7 @@ class Intake:
         self._settings = settings
         self._logger = logger
         self._router = Router(
-            settings.topic, settings.topic_map, settings.topics, _topics_by_setting(settings)
+            settings.topic, settings.topic_map, settings.topics, topics_by_setting(settings)
         )
         self._plans = Plans(self._router, registry, settings.service, settings.version, settings.envelope)
         self._max_bytes = settings.max_event_bytes
@@ -289,17 +289,6 @@ class Intake:
         entry._failure = Refused(type(error), error.args[0] if error.args else "")
         entry.state = State.REJECTED
         return entry
-
-
-def _topics_by_setting(settings: Settings) -> dict[str, str]:
-    """Where events of the catalogue go whose topic has a setting of its own."""
-    audit, auth, usage = settings.audit_topic, settings.auth_topic, settings.usage_topic
-    return {
-        "audit.recorded": audit,
-        "auth.recorded": auth,
-        "user.token_refreshed": auth,
-        "usage.recorded": usage,
-    }
 
 
 def _store_directory(settings: Settings, logger: logging.Logger) -> Path | None:

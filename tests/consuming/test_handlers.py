@@ -13,7 +13,7 @@ import pytest
 
 from support.events import OrderPlaced, UserCreated
 from support.events import registry as events
-from tidings import ConfigError, Consumer, Message, Publisher, event
+from tidings import ConfigError, Consumer, Manager, Message, Publisher, event
 from tidings.consuming.handlers import Handler
 from tidings.settings import Settings
 from tidings.testing import InMemoryTransport
@@ -198,9 +198,10 @@ def test_topics_are_names(topics: Any) -> None:
 
 
 @pytest.mark.parametrize("settings", ["orders", {"BROKERS": "localhost:9092"}, 5])
-def test_its_first_argument_is_settings(settings: Any) -> None:
-    with pytest.raises(ConfigError, match=f"Consumer.{type(settings).__name__}.*by name"):
-        Consumer(settings, group_id="g")
+@pytest.mark.parametrize("make_one", [functools.partial(Consumer, group_id="g"), Publisher, Manager])
+def test_its_first_argument_is_settings(settings: Any, make_one: Any) -> None:
+    with pytest.raises(ConfigError, match=f"a Settings, not a {type(settings).__name__}: .*by name"):
+        make_one(settings)
 
 
 def test_a_topic_has_one_handler_and_a_legal_name() -> None:

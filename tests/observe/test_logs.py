@@ -10,6 +10,7 @@ import queue
 import unicodedata
 from collections.abc import Iterator, MutableMapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
@@ -271,3 +272,24 @@ def test_a_consumers_lines_and_a_storm_of_failures(logger_and_lines: tuple[Any, 
     assert sum(it["count"] for it in more) == failures - 1
     assert (first["topic"], first["group"], first["code"]) == ("t", "g", "KAFKA_HANDLER_FAILED")
     assert (first["error"], first["attempt"], first["component"]) == ("KeyError", 1, "kafka")
+    assert first["event_id"]
+    assert first["correlation_id"]
+
+
+def test_a_storm_of_letters_is_one_line_and_a_count(
+    logger_and_lines: tuple[Any, Lines], tmp_path: Path
+) -> None:
+    logger, lines = logger_and_lines
+    transport = InMemoryTransport()
+    transport.fail_always(lambda record: record.topic == "t", "MSG_SIZE_TOO_LARGE")
+    with Publisher(
+        transport=transport, logger=logger, durability="spill", store_dir=tmp_path, retry_max=1
+    ) as publisher:
+        found = [publisher.publish_json("t", number) for number in range(30)]
+        assert wait_until(lambda: publisher.stats().dead_lettered == len(found), LONG)
+    told = _found(lines, "event dead-lettered")
+    assert sum(it.get("count", 1) for it in told) == len(found)
+    assert len(told) < len(found) / 2
+    assert (told[0]["topic"], told[0]["error"]) == ("t", "MSG_SIZE_TOO_LARGE")
+    assert told[0]["event_id"] in {delivery.event_id for delivery in found}
+    assert all(str(it["level"]).lower() == "warning" for it in told)

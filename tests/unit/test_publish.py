@@ -8,12 +8,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from support.books import LONG, MakePublisher, doom, settle
-from support.events import OrderPlaced, UserCreated, UserRenamed
+from support.events import OrderPlaced, UserCreated, UserRenamed, registry
 from tidings import ConfigError, Publisher, State, correlation, current_correlation_id
 from tidings.testing.memory import InMemoryTransport
 
@@ -79,6 +80,19 @@ def test_payloads_of_every_kind(
     settle(publisher)
     (envelope,) = transport.events()
     assert (envelope["event_type"], envelope["data"]) == (event_type, expected)
+
+
+def test_a_class_of_ones_own_goes_where_the_type_it_is_named_after_goes(
+    transport: InMemoryTransport,
+) -> None:
+    class Mine(msgspec.Struct):
+        order_id: str
+
+    with Publisher(transport=transport, registry=registry) as publisher:
+        publisher.publish(Mine("o"), event_type="order.placed")
+        publisher.publish(Mine("o"), event_type="order.placed", topic="elsewhere")
+    assert [record.topic for record in transport.records] == ["orders", "elsewhere"]
+    assert transport.records[0].json()["version"] == "2.1"
 
 
 def test_what_the_call_says_goes_first(publisher: Publisher, transport: InMemoryTransport) -> None:

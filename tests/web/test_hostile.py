@@ -172,6 +172,8 @@ def test_a_form_of_many_fields_takes_no_time() -> None:
     )
     assert entry.payload == {"user": "ann", "PassWord": "***", "x": ["1", '{"token":"***"}']}
     assert "hidden" not in wire
+    _, _, wire = asked(scope("/", "POST", headers), [b'{"password":"hidden"}'], capture_body=True)
+    assert "hidden" not in wire  # curl -d says that this is a form
 
 
 def test_secrets_never_leave_at_any_depth() -> None:

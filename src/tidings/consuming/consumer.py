@@ -77,7 +77,6 @@ class Consumer(Registering, Contexts):
         logger: logging.Logger | None = None,
         **overrides: Any,
     ) -> None:
-        _check(settings)
         if group_id is not None:
             overrides["group_id"] = group_id
         if publisher is not None:
@@ -301,16 +300,6 @@ class Consumer(Registering, Contexts):
         from tidings.consuming.looprelay import LoopRelay  # noqa: PLC0415 - asyncio costs 30 ms to import
 
         return lambda holdings, reading, fate: LoopRelay(holdings, reading, fate, workers, hang_exit, loop)
-
-
-def _check(settings: object) -> None:
-    from tidings.settings import Settings  # noqa: PLC0415 - pydantic-settings costs 160 ms to import
-
-    if settings is not None and not isinstance(settings, Settings):
-        raise ConfigError(
-            f"Consumer({type(settings).__name__}): the first argument is a Settings; topics=, group_id=, "
-            "publisher= and the settings in lower case are given by name."
-        )
 
 
 def _transport_of(publisher: Publisher) -> ConsumerTransport | None:

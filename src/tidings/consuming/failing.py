@@ -1,4 +1,4 @@
-"""What handlers raise, in the log: of each handler the first failures one by one, a storm as a count."""
+"""What handlers raise, in the log: of each handler the first failure in full, those like it as a count."""
 
 from __future__ import annotations
 

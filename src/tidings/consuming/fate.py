@@ -17,7 +17,7 @@ from tidings.consuming.dedup import Elsewhere
 from tidings.consuming.failing import Failing
 from tidings.consuming.holdings import Holdings
 from tidings.consuming.letters import Letters, NewLetter
-from tidings.consuming.message import Message, Record, place_of
+from tidings.consuming.message import Message, Record, event_id_of, place_of
 from tidings.consuming.outage import PROBE_LIMIT
 from tidings.consuming.places import Chunk, Lane, lane_key
 from tidings.consuming.reading import Route, Shut, Unread
@@ -25,6 +25,7 @@ from tidings.consuming.retries import Decision, GiveUp, Halt, Hold, Wait
 from tidings.consuming.tally import Tally
 from tidings.consuming.verdicts import Reject
 from tidings.errors import HandlerError
+from tidings.events.correlation import current_correlation_id
 from tidings.events.privacy import masked_text
 from tidings.publishing.entry import Delivery
 from tidings.publishing.outputs import are_open, losses
@@ -95,6 +96,8 @@ class Fate:
                 route.handler,
                 f"failed at {place}, attempt {attempt}: {reason_of(error, argument)}",
                 topic=record.topic(),
+                event_id=event_id_of(record),
+                correlation_id=current_correlation_id(),
                 attempt=attempt,
                 error=type(error).__qualname__,
                 code=_HANDLER_FAILED,

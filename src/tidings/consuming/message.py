@@ -125,6 +125,12 @@ class Message(msgspec.Struct, Generic[T], gc=False, eq=False):
         )
 
 
+def event_id_of(record: Record) -> str | None:
+    """The id in a record's headers, for people; None where there is none."""
+    found = dict(record.headers() or ()).get("event_id")
+    return None if found is None else found.decode(errors="replace")
+
+
 def place_of(record: Record) -> str:
     """Where a record was read, for people."""
     return f"{record.topic()}[{record.partition()}]@{record.offset()}"

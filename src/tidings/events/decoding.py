@@ -75,7 +75,7 @@ def decode(
 
 
 def _envelope(value: bytes | None, headers: Mapping[str, bytes], keep_unknown: bool) -> Envelope[Any]:
-    ids = {name: _text(headers, name) or None for name in ("event_id", "correlation_id")}
+    ids = {name: _id(headers, name) for name in ("event_id", "correlation_id")}
     content_type = _text(headers, "content-type").partition(";")[0].strip().lower()
     if "ce_specversion" in headers:
         attributes: Fields = {name[3:]: _text(headers, name) for name in headers if name.startswith("ce_")}
@@ -165,6 +165,13 @@ def _json(value: bytes) -> Any:
     except msgspec.MsgspecError as error:
         problem = str(error)
     raise DecodeError(f"The value is not JSON: {problem}")
+
+
+def _id(headers: Mapping[str, bytes], name: str) -> str | None:
+    try:
+        return _text(headers, name) or None
+    except DecodeError:  # the event may do without
+        return None
 
 
 def _text(headers: Mapping[str, bytes], name: str) -> str:

@@ -114,9 +114,7 @@ class Closer:
         for entry in engine.ledger.open_entries():
             engine.abandon(entry)
         engine.tell_unwoken()
-        engine.losses.flush()
-        engine.refusals.flush()
-        engine.troubles.flush()
+        engine.storms.flush()
         engine.signals.send(Closed(self._terms(time.monotonic() - started)))
         engine.waking.stop(_JOIN)
         engine.waking.complaints.flush()

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from tidings.errors import (
-    DeliveryError,
     PublisherClosed,
     PublisherFailed,
     PublishError,
@@ -20,16 +19,15 @@ from tidings.errors import (
 )
 from tidings.kafka.outcomes import certainty_of
 from tidings.publishing.accepting import accepting
-from tidings.publishing.entry import Delivery, Pair, Refused, Undelivered, correlation_id_of
+from tidings.publishing.entry import Delivery, Pair, Refused, Undelivered
 from tidings.publishing.gate import Gate
 from tidings.publishing.guards.doors import Guards
 from tidings.publishing.guards.waiting import admission
 from tidings.publishing.ledger import Ledger
 from tidings.publishing.mind import LOST_REPORT
-from tidings.publishing.plain import plain
 from tidings.publishing.pump import Pump
 from tidings.publishing.silence import Silence
-from tidings.publishing.storms import Storm
+from tidings.publishing.storms import Storms
 from tidings.publishing.threads import is_patched, native_rlock
 from tidings.publishing.transport import Fault, Transport
 from tidings.publishing.voice import Voice
@@ -74,8 +72,7 @@ class Engine:
         self.waking = Waking(self._nudge, voice)
         self.signals = self.waking.signals
         self.silence = Silence()
-        self.losses = Storm(voice, logging.CRITICAL, "event lost")
-        self.refusals = Storm(voice, logging.ERROR, "event rejected")
+        self.storms = Storms(voice)
         self.transport: Transport | None = None
         self.pump: Pump | None = None
         self.unwoken: list[Delivery] = []
@@ -95,7 +92,6 @@ class Engine:
         )
         housing = None if directory is None else Housing(directory, settings, self.ledger, voice)
         self.keeper = Keeper(self, settings, housing)
-        self.troubles = Storm(voice, logging.WARNING, "Kafka")
         self.produce: Callable[..., None] = self._start_and_produce
         self.guards = Guards(self, settings)
         self.not_handed = admission(self, settings.max_block).not_handed
@@ -229,15 +225,7 @@ class Engine:
         """Log the loss of an entry, once, and wake those who wait for it. May be called again."""
         why = entry._failure
         if isinstance(why, Undelivered) and entry.headers is not None:
-            name = plain(entry.event_id, _LONGEST_ID)
-            self.losses.record(
-                f"event_id={name} topic={entry.topic} reason={why.kafka_error} ({why.reason})",
-                event_id=name,
-                topic=entry.topic,
-                correlation_id=correlation_id_of(entry),
-                error=why.kafka_error,
-                code=DeliveryError.code,
-            )
+            self.storms.tell(self.storms.lost, entry, why)
             entry.headers = entry.value = None  # in this order: the value is what headers are read from
         self.waking.wake(entry)
 
@@ -274,9 +262,7 @@ class Engine:
         self.ledger.sweep()
         delivered = self.ledger.delivered + self.ledger.delivered_alone
         self.silence.tick(now, delivered, idle=self.ledger.is_idle)
-        self.losses.tick(now)
-        self.refusals.tick(now)
-        self.troubles.tick(now)
+        self.storms.tick(now)
         self.waking.complaints.tick(now)
 
     def breaker_changed(self, topic: str, cause: str) -> None:
@@ -284,9 +270,11 @@ class Engine:
         self.signals.send(BreakerChanged(topic, cause))
         if cause:
             kept = "they wait in the store" if self.stores else "they wait in memory"
-            self.troubles.record(f"topic={topic} takes no events: {cause}; {kept}", topic=topic, error=cause)
+            self.storms.kafka.record(
+                f"topic={topic} takes no events: {cause}; {kept}", topic=topic, error=cause
+            )
         else:
-            self.troubles.record(f"topic={topic} takes events again", topic=topic)
+            self.storms.kafka.record(f"topic={topic} takes events again", topic=topic)
 
     def rebuild(self, cause: str) -> None:
         """The client is beyond repair: make a new one, once the old one has told all it knows."""

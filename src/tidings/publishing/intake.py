@@ -272,7 +272,7 @@ class Intake:
             raise error
         name, where = _shown(event_id), _shown(topic)
         who = " ".join(f"{of}={it}" for of, it in (("event_id", name), ("topic", where)) if it is not None)
-        self._engine.refusals.record(
+        self._engine.storms.rejected.record(
             f"{who}: {error}" if who else str(error),
             event_id=name,
             topic=where,

@@ -120,6 +120,7 @@ class Lettering:
         engine = self._desk.engine
         why = entry.why
         engine.ledger.dead_letter(entry, why)
+        engine.storms.tell(engine.storms.dead_lettered, entry, why)
         engine.signals.send(
             DeadLettered(entry.event_id, entry.topic, why.kafka_error, why.certainty, why.letter_id)
         )

@@ -81,7 +81,7 @@ class Plans:
         if issubclass(cls, dict):
             return self._plan_of_dicts(event_type)
         key_of = declaration.key_of() if declaration is not None else None
-        return self._plan(event_type, declaration, _encoder(cls), key_of)
+        return self._plan(event_type, declaration or self._declaration(event_type), _encoder(cls), key_of)
 
     def declared(self, event_type: str) -> type | None:
         """The class declared for this type, by the application or in the catalogue."""
@@ -91,9 +91,12 @@ class Plans:
 
         return registry.types.get(event_type)
 
+    def _declaration(self, event_type: str) -> Declaration | None:
+        return declaration_of(self.declared(event_type) or object)
+
     def topic_for(self, event_type: str) -> str:
         """The topic events of this type go to, unless a call names another."""
-        declaration = declaration_of(self.declared(event_type) or object)
+        declaration = self._declaration(event_type)
         return self._router.topic_for(event_type, declaration.topic if declaration else None)
 
     def frame_of(self, envelope: Envelope[Any], plan: Plan) -> Framing:

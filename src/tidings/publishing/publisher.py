@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from tidings.contexts import Contexts
-from tidings.errors import InvalidEvent, PublishError
+from tidings.errors import ConfigError, InvalidEvent, PublishError
 from tidings.events.codec import to_json
 from tidings.events.correlation import current_correlation_id
 from tidings.events.declare import Registry, default_registry
@@ -341,6 +341,11 @@ def settings_of(settings: Settings | None, overrides: dict[str, Any], *, needs_b
     """The settings with these overrides; from the environment where none are given. Raises ConfigError."""
     from tidings.settings import Settings  # noqa: PLC0415 - pydantic-settings costs 160 ms to import
 
+    if settings is not None and not isinstance(settings, Settings):
+        raise ConfigError(
+            f"The first argument is a Settings, not a {type(settings).__name__}: everything else, and single "
+            "settings in lower case, is given by name."
+        )
     if settings is None:
         if not needs_brokers:
             overrides.setdefault("brokers", ["in-memory.invalid:9092"])

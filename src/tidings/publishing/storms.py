@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from tidings.errors import DeliveryError
+from tidings.publishing.entry import Delivery, Undelivered, correlation_id_of
 from tidings.publishing.plain import plain
 from tidings.publishing.threads import native_rlock
 from tidings.publishing.voice import Voice
@@ -91,3 +93,37 @@ class _More:
         if self._ids and self.count > len(self._ids):
             words.append(f"and {self.count - len(self._ids)} not named")
         return f"{self.count} more: {' '.join(words)}" if words else f"{self.count} more"
+
+
+class Storms:
+    """What a publisher tells of its events, and of Kafka. Any thread; ``tick`` every now and then."""
+
+    def __init__(self, voice: Voice) -> None:
+        self.lost = Storm(voice, logging.CRITICAL, "event lost")
+        self.rejected = Storm(voice, logging.ERROR, "event rejected")
+        self.dead_lettered = Storm(voice, logging.WARNING, "event dead-lettered")
+        self.kafka = Storm(voice, logging.WARNING, "Kafka")
+        self._all = (self.lost, self.rejected, self.dead_lettered, self.kafka)
+
+    def tell(self, storm: Storm, entry: Delivery, why: Undelivered) -> None:
+        """An event will not be delivered as it is."""
+        name = plain(entry.event_id, _LONGEST)
+        letter = f" letter={why.letter_id}" if why.letter_id else ""
+        storm.record(
+            f"event_id={name} topic={entry.topic}{letter} reason={why.kafka_error} ({why.reason})",
+            event_id=name,
+            topic=entry.topic,
+            correlation_id=correlation_id_of(entry),
+            error=why.kafka_error,
+            code=DeliveryError.code,
+        )
+
+    def tick(self, now: float) -> None:
+        """Say what has not been said, once the window is over."""
+        for storm in self._all:
+            storm.tick(now)
+
+    def flush(self) -> None:
+        """Say what has not been said."""
+        for storm in self._all:
+            storm.flush()

@@ -70,7 +70,8 @@ class Capture:
         found: dict[str, Any] = {}
         for name, value in parse_qsl(text, keep_blank_values=True, max_num_fields=_MOST_FIELDS):
             shown = MASK if self._redactor.is_secret(name) else self._redactor.value(value)
-            found[name] = [*found[name], shown] if name in found else [shown]
+            field = self._redactor.text(name)  # curl -d sends JSON as a form: one name, and no value
+            found[field] = [*found[field], shown] if field in found else [shown]
         return {name: values[0] if len(values) == 1 else values for name, values in found.items()}
 
 

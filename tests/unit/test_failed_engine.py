@@ -127,6 +127,9 @@ def test_a_logger_that_raises_does_not_kill_the_pump(make_publisher: MakePublish
     in_thread(publisher, 10)
     stats = settle(publisher)
     assert (stats.lost, stats.delivered, stats.failed) == (5, 6, False)
+    with pytest.raises(OSError, match="disk full"):  # on the caller's own thread it is the caller's
+        publisher.close()
+    assert publisher.close().in_flight == 0
 
 
 class Odd(InMemoryTransport):

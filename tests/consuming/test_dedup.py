@@ -208,6 +208,7 @@ def test_in_batches_too_each_event_is_handled_once(
     life.on_batch(OrderPlaced, most=most, dedup=timedelta(hours=1))(work if kind == "threads" else work_async)
     life.run_to_the_end()
     assert done == dict.fromkeys(ids, 1)
+    assert life.tally.duplicates == len(ids) - len(done)
     assert not life.writer.letters
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import functools
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -149,6 +150,7 @@ marked._is_coroutine = object()  # type: ignore[attr-defined]  # what asgiref do
         (timed()(plain), "plain"),
         (marked, "async"),
         (functools.partial(functools.partial(coroutine)), "async"),
+        (as_async(functools.partial(plain)), "plain"),
     ],
 )
 def test_wrapped_functions_run(fn: Any, expected: str) -> None:
@@ -163,9 +165,15 @@ def test_what_a_handler_returns_otherwise_is_its_own_affair() -> None:
         def sends(order: OrderPlaced) -> Any:
             return publisher.publish_json("bills", 1)
 
-        for fn in (sends, as_async(sends), lambda_of(order=3)):
+        def sends_many(order: OrderPlaced) -> Any:
+            return publisher.publish_batch([OrderPlaced("a", 1), OrderPlaced("b", 1)], topic="bills")
+
+        async def starts(order: OrderPlaced) -> Any:
+            return asyncio.ensure_future(coroutine(order))
+
+        for fn in (sends, as_async(sends), sends_many, as_async(sends_many), starts, lambda_of(order=3)):
             assert consumed(fn)[0].stats().handled == 1
-    assert len(kafka.events("bills")) == 2
+    assert len(kafka.events("bills")) == 6
 
 
 def lambda_of(**result: int) -> Callable[[OrderPlaced], Any]:

@@ -37,7 +37,7 @@ class PageTorn(msgspec.Struct):
 
     def __post_init__(self) -> None:
         if self.number in SLIPS:
-            raise KeyError(self.number)
+            raise asyncio.CancelledError if self.number % 2 else KeyError(self.number)
 
 
 def _consumer(transport: InMemoryTransport, cls: type, form: str, work: Any) -> Consumer:
@@ -134,7 +134,8 @@ def test_a_worker_that_fails_ends_the_consumer_which_says_so(
     assert "A worker of the consumer failed" in caplog.text
 
 
-def test_a_handler_that_awaits_aclose_begins_the_end_and_finishes() -> None:
+@pytest.mark.parametrize("wait", [lambda it: it, lambda it: asyncio.wait_for(it, LONG), asyncio.gather])
+def test_a_handler_that_awaits_aclose_begins_the_end_and_finishes(wait: Any) -> None:
     transport = InMemoryTransport()
     _publish(transport, "page.turned")
     consumer = Consumer(transport=transport, topics="pages", group_id="g", registry=registry, workers=1)
@@ -142,7 +143,7 @@ def test_a_handler_that_awaits_aclose_begins_the_end_and_finishes() -> None:
 
     @consumer.on(PageTurned)
     async def handle(page: PageTurned) -> None:
-        await consumer.aclose()
+        await wait(consumer.aclose())
         done.append(page.number)
 
     report = consumer.run()
@@ -154,8 +155,10 @@ def test_what_is_asked_of_a_closed_consumer_or_makes_no_sense_is_an_error() -> N
     transport = InMemoryTransport()
     consumer = _consumer(transport, PageTurned, "sync", [].append)
     with consumer:
-        with pytest.raises(ConsumeError, match="no offset"):
-            consumer.seek("pages", 0, -5)
+        for offset in (-5, 1 << 63):
+            with pytest.raises(ConsumeError, match="no offset"):
+                consumer.seek("pages", 0, offset)
+        consumer.rewind(0)
         with pytest.raises(ConsumeError, match="timestamp"):
             consumer.rewind("2026-01-01")  # type: ignore[arg-type]
     with pytest.raises(ConsumeError, match="closed"):

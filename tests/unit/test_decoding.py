@@ -179,6 +179,13 @@ def test_what_makes_no_sense_beside_the_type_and_the_data_costs_no_event(
     assert decode(_bytes({**OURS, **wrong})) == msgspec.structs.replace(right, **read)
 
 
+def test_headers_that_are_no_text_cost_no_event() -> None:
+    headers = [("ce_specversion", b"1.0"), ("ce_type", b"t"), ("ce_id", b"1"), ("ce_source", b"\xe9")]
+    found = decode(b"{}", [*headers, ("content-type", b"\xff"), ("ce_time", b"\xff")])
+    assert (found.event_type, found.event_id, found.source, found.timestamp) == ("t", "1", None, None)
+    assert decode(_bytes({**OURS, "event_id": ""}), [("event_id", b"e-1")]).event_id == "e-1"
+
+
 def test_data_of_another_shape_names_the_field() -> None:
     with pytest.raises(DecodeError, match="order_id"):
         decode(_bytes({"event_type": "order.placed", "data": {"order_id": 5}}), data_type=Placed)

@@ -224,7 +224,7 @@ class Consumer(Registering, Contexts):
         until Kafka has told which offsets these are."""
         polling = self._begun().polling
         try:
-            ms = record_time(to)
+            ms = 0 if type(to) is int and to == 0 else record_time(to)
         except InvalidEvent as error:
             raise ConsumeError(f"rewind(): {error.args[0]}") from None
         self._done(polling.ask(lambda: polling.rewind(ms)))

@@ -9,7 +9,7 @@ import msgspec
 
 from tidings.consuming.message import Record
 from tidings.consuming.places import Chunk
-from tidings.consuming.reading import Call, Route
+from tidings.consuming.reading import Call, Route, Unread
 
 
 class Step(msgspec.Struct, eq=False):
@@ -21,7 +21,7 @@ class Step(msgspec.Struct, eq=False):
     correlation_id: str | None
     records: list[Record]
     skipped: int = 0
-    error: BaseException | None = None
+    error: Exception | None = None
 
 
 class Course:
@@ -49,7 +49,7 @@ class Course:
                 call = read(record, attempt)
             except BaseException as error:  # of a class's own __post_init__, perhaps
                 if step is None:
-                    step = Step(None, None, None, [record], error=error)
+                    step = Step(None, None, None, [record], error=_as_unread(error))
                     at += 1
                 break
             if call is None:
@@ -105,3 +105,8 @@ class Course:
         self._singly = max(0, self._singly - len(step.records))
         at, records = self._at, self._records
         self._chunk.begun = records[at].offset() if at < len(records) else self._chunk.end
+
+
+def _as_unread(error: BaseException) -> Exception:
+    """A CancelledError or SystemExit of a class would end who raises it again."""
+    return error if isinstance(error, Exception) else Unread(f"Its class raised {type(error).__qualname__}.")

@@ -59,7 +59,7 @@ class Once:
                 except BaseException:
                     self._drop(fresh)
                     raise
-                self._returned(called_with, fresh)
+            self._returned(called_with, fresh)
 
         async def call_async(argument: Any) -> None:
             called_with = argument if batch else [argument]
@@ -69,7 +69,7 @@ class Once:
                 except BaseException:
                     self._drop(fresh)
                     raise
-                self._returned(called_with, fresh)
+            self._returned(called_with, fresh)
 
         return call_async if is_async else call
 
@@ -86,11 +86,10 @@ class Once:
     def _begin(self, messages: Sequence[Message[Any]]) -> list[Message[Any]]:
         """Those that are not known, which are in hand from now on. Raises Elsewhere."""
         fresh: list[Message[Any]] = []
-        known = 0
         try:
             for message in messages:
                 event_id = message.event_id
-                if event_id is None:
+                if not event_id:
                     fresh.append(message)
                     continue
                 where = _where(message._record)
@@ -98,23 +97,23 @@ class Once:
                     holder = self._in_hand.setdefault(event_id, where)
                 if holder != where:
                     if any(it.event_id == event_id for it in fresh):  # twice in one list
-                        known += 1
                         continue
                     raise Elsewhere
                 fresh.append(message)
                 if self._seen.has(self._group, event_id, time.time() - self._window):
                     self._drop([fresh.pop()])
-                    known += 1
         except BaseException:
             self._drop(fresh)
             raise
-        if known:
-            with self._counting:
-                self._tally.duplicates += known
         return fresh
 
     def _returned(self, messages: Sequence[Message[Any]], fresh: Sequence[Message[Any]]) -> None:
-        ids = [event_id for each in fresh if (event_id := each.event_id) is not None]
+        if known := len(messages) - len(fresh):  # counted once, however many attempts there were
+            with self._counting:
+                self._tally.duplicates += known
+        if not fresh:
+            return
+        ids = [event_id for each in fresh if (event_id := each.event_id)]
         if current_outputs():
             with self._lock:
                 self._awaiting[_where(messages[0]._record)] = ids
@@ -136,7 +135,7 @@ class Once:
                 )
 
     def _drop(self, messages: Sequence[Message[Any]]) -> None:
-        self._forget([event_id for each in messages if (event_id := each.event_id) is not None])
+        self._forget([event_id for each in messages if (event_id := each.event_id)])
 
     def _forget(self, ids: Sequence[str]) -> None:
         with self._lock:

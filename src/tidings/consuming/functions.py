@@ -9,12 +9,14 @@ from typing import Any
 
 from tidings.consuming.verdicts import Reject
 from tidings.errors import ConfigError
+from tidings.publishing.batch import Batch
 from tidings.publishing.entry import Delivery
 
 
 def behind(fn: Any) -> Any:
     """The function behind partials, wrappers, methods and callable objects."""
-    fn = inspect.unwrap(_whole(fn))
+    while (inner := inspect.unwrap(_whole(fn))) is not fn:
+        fn = inner
     if not (inspect.isroutine(fn) or isinstance(fn, type)):
         fn = vars(type(fn)).get("__call__", fn)
     return getattr(fn, "__func__", fn)
@@ -69,13 +71,18 @@ def _passed_on(fn: Callable[[Any], Any]) -> Callable[[Any], Any]:
 def _refuse_unrun(result: object) -> None:
     if isinstance(result, (Generator, AsyncGenerator)):
         words = "a generator, whose body has not run: take the yield out of it, or go through it"
-    elif isinstance(result, Awaitable) and not isinstance(result, Delivery):  # that one is waited for
+    elif isinstance(result, Awaitable) and not _runs_by_itself(result):
         words = f"a {type(result).__name__}, which nobody awaits: declare it async def, and await that in it"
     else:
         return
     if isinstance(result, (Coroutine, Generator)):
         result.close()
     raise Reject(f"it returned {words}")
+
+
+def _runs_by_itself(result: object) -> bool:
+    """What a handler has published is waited for anyway; a task or a future is on its way."""
+    return isinstance(result, (Delivery, Batch)) or hasattr(result, "_asyncio_future_blocking")
 
 
 def _is_async(fn: object) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable
-from contextvars import copy_context
+from contextvars import ContextVar, copy_context
 
 from tidings.consuming.fate import Fate
 from tidings.consuming.holdings import Holdings
@@ -19,6 +19,10 @@ from tidings.consuming.places import Chunk, Tenure
 from tidings.consuming.reading import Reading
 from tidings.publishing.outputs import collect_outputs
 from tidings.publishing.threads import native_lock
+
+
+_within: ContextVar[LoopRelay | None] = ContextVar("tidings_within", default=None)
+"""Whose handler this is: inherited by the tasks that it makes, as those of asyncio.wait_for are."""
 
 
 class LoopRelay(LoopTasks):
@@ -39,6 +43,7 @@ class LoopRelay(LoopTasks):
         super().__init__(holdings, reading, fate, workers, hang_exit, loop)
         self._context = copy_context()
         """What handlers find in context variables: what was there at the start."""
+        self._context.run(_within.set, self)
         self._idle: list[asyncio.Future[None]] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._ended = native_lock()
@@ -84,8 +89,9 @@ class LoopRelay(LoopTasks):
             return self._aside.is_own_thread()
 
     def is_in_handler(self) -> bool:
-        """True for a coroutine that is a handler, or awaited by one: it must not wait for its own end."""
-        return asyncio.current_task() in self._tasks
+        """True for a coroutine that is a handler, or was begun by one, which may wait for it: it must not wait
+        for its own end."""
+        return _within.get() is self
 
     def stop(self, timeout: float) -> None:
         """Cancel every task; wait for up to ``timeout`` seconds."""

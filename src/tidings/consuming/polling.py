@@ -103,8 +103,8 @@ class Polling:
 
     def seek(self, place: PlaceName, offset: int) -> None:
         """Go on from this offset. Raises ConsumeError. A command: see ``ask``."""
-        if type(offset) is not int or offset < 0:
-            raise ConsumeError(f"{offset!r} is no offset: those are numbers from 0.")
+        if type(offset) is not int or not 0 <= offset < 1 << 63:
+            raise ConsumeError(f"{offset!r} is no offset: those are numbers from 0 to 2^63 - 1.")
         if place not in self._holdings.tenures:
             raise ConsumeError(f"{place[0]}[{place[1]}] is not assigned to this consumer now.")
         self._client.seek(place, offset)

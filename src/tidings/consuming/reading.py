@@ -126,7 +126,7 @@ class Reading:
                 except DecodeError as error:
                     raise _unread(error) from None
             correlation_id, event_id = envelope.correlation_id, envelope.event_id
-            if event_id is None:  # a header may have it
+            if not event_id:  # a header may have it
                 return slowly(record, attempt)
             if correlation_id is None:
                 correlation_id = event_id

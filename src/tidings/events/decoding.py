@@ -76,9 +76,10 @@ def decode(
 
 def _envelope(value: bytes | None, headers: Mapping[str, bytes], keep_unknown: bool) -> Envelope[Any]:
     ids = {name: _id(headers, name) for name in ("event_id", "correlation_id")}
-    content_type = _text(headers, "content-type").partition(";")[0].strip().lower()
+    content_type = (_id(headers, "content-type") or "").partition(";")[0].strip().lower()
     if "ce_specversion" in headers:
-        attributes: Fields = {name[3:]: _text(headers, name) for name in headers if name.startswith("ce_")}
+        attributes: Fields = {name[3:]: _id(headers, name) for name in headers if name.startswith("ce_")}
+        attributes["type"] = _text(headers, "ce_type")
         attributes["data"] = _binary_data(value, content_type)
         return _filled(attributes, _CLOUD, keep_unknown, ids)
     if value is None:
@@ -107,7 +108,8 @@ def _filled(
     extensions: Fields = {}
     for name, content in found.items():
         if known := names.get(name):
-            values[known] = content if known == "data" else _READ.get(known, _words)(name, content)
+            read = content if known == "data" else _READ.get(known, _words)(name, content)
+            values[known] = read or ids.get(known) or read  # an id that is missing may be in a header
         elif keep_unknown and name not in _NOT_KEPT:
             extensions[name] = content
     if not values.get("event_type"):
@@ -168,6 +170,7 @@ def _json(value: bytes) -> Any:
 
 
 def _id(headers: Mapping[str, bytes], name: str) -> str | None:
+    """A header that says something, or None."""
     try:
         return _text(headers, name) or None
     except DecodeError:  # the event may do without

@@ -107,19 +107,20 @@ _HIDING = ("password", "passphrase", "secret", "pem", "key", "token", "jwt")
 
 def refused(properties: Mapping[str, Any]) -> Iterator[str]:
     """What is wrong with raw properties, by name. Never shows a value: it may be a secret."""
-    for name, value in properties.items():
+    for given, value in properties.items():
+        name = given.removeprefix("topic.")  # librdkafka takes topic properties with it too
         if name in OWN_SETTING:
-            yield f"{name!r} has its own setting: {OWN_SETTING[name]}"
+            yield f"{given!r} has its own setting: {OWN_SETTING[name]}"
         elif name in PROMISES:
-            yield f"{name!r} is not yours to set: {PROMISES[name]}"
+            yield f"{given!r} is not yours to set: {PROMISES[name]}"
         elif name.endswith("_cb"):
-            yield f"{name!r} is not yours to set: {_CALLBACK}"
+            yield f"{given!r} is not yours to set: {_CALLBACK}"
         elif name.startswith("sasl.kerberos."):
-            yield f"{name!r} belongs to GSSAPI, which tidings does not take (see SASL_MECHANISM)"
+            yield f"{given!r} belongs to GSSAPI, which tidings does not take (see SASL_MECHANISM)"
         elif name == "partitioner" and value not in KEYED_PARTITIONERS:
-            yield f"{name!r} must keep a key in one partition: one of {', '.join(sorted(KEYED_PARTITIONERS))}"
+            yield f"{given!r} must keep a key in one partition: one of {', '.join(sorted(KEYED_PARTITIONERS))}"
         elif not isinstance(value, str | int | float):
-            yield f"{name!r} must be text, a number, true or false, not {type(value).__name__}"
+            yield f"{given!r} must be text, a number, true or false, not {type(value).__name__}"
 
 
 class RawProperties(dict[str, Any]):

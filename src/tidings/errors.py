@@ -154,6 +154,7 @@ class DeliveryError(TidingsError):
     """
 
     code = "KAFKA_SEND_FAILED"
+    hint = "With a letter_id the event is a letter: see tidings.Replay. Without one it is gone from here."
 
     def __init__(
         self,

@@ -122,13 +122,14 @@ def test_a_closed_publisher_rejects_all(make_publisher: MakePublisher) -> None:
     assert len(batch.rejected) == 2
 
 
-def test_a_generator_that_raises_is_the_callers(make_publisher: MakePublisher) -> None:
-    publisher = make_publisher()
+def test_an_iterable_that_fails_fails_before_anything_is_taken(
+    make_publisher: MakePublisher, transport: InMemoryTransport
+) -> None:
+    def failing() -> Iterator[object]:
+        yield OrderPlaced("o-1")
+        raise KeyError("second")
 
-    def generate() -> Iterator[OrderPlaced]:
-        yield OrderPlaced("a")
-        raise OSError("the file ended")
-
-    with pytest.raises(OSError, match="the file ended"):
-        publisher.publish_batch(generate())
-    assert settle(publisher).delivered == 1, "what was taken before is delivered"
+    publisher = make_publisher(transport=transport)
+    with pytest.raises(KeyError):
+        publisher.publish_batch(failing())
+    assert publisher.stats().accepted == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
 import threading
@@ -15,6 +16,7 @@ import pytest
 
 from support.books import LONG, MakePublisher, check_books, check_closed
 from support.events import OrderPlaced
+from support.processes import wait_until
 from tidings import (
     CloseReport,
     Delivery,
@@ -345,3 +347,30 @@ def test_what_is_refused_after_the_close_keeps_nothing_alive(transport: InMemory
     gc.collect()  # the exceptions, whose frames hold entries, which the collector does not see
     gc.collect()
     assert engine() is None
+
+
+def test_a_timeout_that_is_none_closes_nothing_and_one_without_end_is_taken(publisher: Publisher) -> None:
+    with pytest.raises(TypeError):
+        publisher.close("soon")  # type: ignore[arg-type]
+    assert publisher.publish(OrderPlaced("o")).wait(float("inf")).state is State.DELIVERED
+    assert publisher.close(float("inf")).delivered == 1
+
+
+def test_what_is_refused_while_it_closes_is_in_no_report(make_publisher: MakePublisher) -> None:
+    """An event that comes too late arrives, and is taken back: for a moment it looks accepted."""
+    publisher, taken, over = make_publisher(), list[object](), threading.Event()
+
+    def publish() -> None:
+        while not over.is_set():
+            with contextlib.suppress(PublisherClosed):
+                taken.append(publisher.publish(OrderPlaced("o")))
+
+    threads = [threading.Thread(target=publish) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    assert wait_until(lambda: len(taken) > 1000)
+    report = publisher.close()
+    over.set()
+    for thread in threads:
+        thread.join()
+    assert (report.in_flight, report.accepted) == (0, len(taken))

@@ -78,3 +78,9 @@ def test_by_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KAFKA_ENABLED", "false")
     with Publisher.from_env() as publisher:
         assert publisher.publish(OrderPlaced("o")).state is State.DISCARDED
+
+
+def test_it_knows_of_no_event(disabled: Publisher) -> None:
+    event_id = disabled.publish_json("t", 1).event_id
+    assert disabled.find(event_id).place == "not_found"
+    assert disabled.find(event_id, topic="t").place == "not_found"

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidings import InvalidEvent, Publisher
+from tidings import InvalidEvent, Publisher, correlation
 from tidings.events.codec import to_json
 from tidings.testing import InMemoryTransport
 
@@ -202,3 +202,28 @@ def test_a_pydantic_model_is_written_as_publish_writes_its_data() -> None:
     assert kafka.events("bare") == [enveloped["data"]] * 3
     with pytest.raises(InvalidEvent, match="due"):
         to_json(Bill.model_construct(total=Decimal(1)))
+
+
+class Safe(str):
+    __slots__ = ()
+
+
+class Count(int):
+    pass
+
+
+class Ratio(float):
+    pass
+
+
+def test_strings_and_numbers_of_ones_own_are_what_they_are_by_their_base() -> None:
+    """Django's SafeString is a str."""
+    value = {Safe("html"): Safe("<b>"), "count": Count(3), "ratio": Ratio(1.5)}
+    assert to_json(value) == b'{"html":"<b>","count":3,"ratio":1.5}'
+    with pytest.raises(InvalidEvent, match=r"\$\.ratio is nan"):
+        to_json({"ratio": Ratio("nan")})
+    transport = InMemoryTransport()
+    with Publisher(transport=transport) as publisher, correlation(Safe("req-1")):
+        publisher.publish(value, event_type=Safe("page.made"), event_id=Safe("e-1"), key=Safe("k"))
+    (envelope,) = transport.events()
+    assert (envelope["event_id"], envelope["correlation_id"]) == ("e-1", "req-1")

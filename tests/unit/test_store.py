@@ -134,6 +134,9 @@ def test_what_is_left_at_close_is_stored_and_adopted_by_the_next(
     assert {delivery.wait(0).state for delivery in sent} == {State.STORED}
     heir = make(durability=mode, transport=(again := InMemoryTransport()))
     heir.publish(OrderPlaced("first"))
+    while (stats := heir.stats()).delivered < 21:
+        assert 0 <= stats.stored <= 20
+        assert stats.in_flight >= 0
     assert at_rest(heir, adopted=20, delivered=21, stored=0)
     assert ids_of(again).keys() >= {delivery.event_id for delivery in sent}
     totals = [event["data"]["total"] for event in again.events("orders") if event["data"]["order_id"] == "o"]

@@ -20,7 +20,6 @@ from tidings.consuming.reading import Reading
 from tidings.publishing.outputs import collect_outputs
 from tidings.publishing.threads import native_lock
 
-
 _within: ContextVar[LoopRelay | None] = ContextVar("tidings_within", default=None)
 """Whose handler this is: inherited by the tasks that it makes, as those of asyncio.wait_for are."""
 
@@ -89,8 +88,7 @@ class LoopRelay(LoopTasks):
             return self._aside.is_own_thread()
 
     def is_in_handler(self) -> bool:
-        """True for a coroutine that is a handler, or was begun by one, which may wait for it: it must not wait
-        for its own end."""
+        """True for a coroutine that is a handler, or was begun by one: it must not wait for its own end."""
         return _within.get() is self
 
     def stop(self, timeout: float) -> None:

@@ -9,12 +9,18 @@ from typing import Final
 
 _PARTS: Final = re.compile(
     "passw|passphrase|passcode|pwd|secret|token|apikey|accesskey|privatekey|signingkey|authoriz|cookie|credential"
-    "|bearer|jwt|sessionid|cardnumber|creditcard|debitcard|kennwort|motdepasse|contrasena"
+    "|bearer|jwt|sessionid|cardnumber|creditcard|debitcard|kennwort|motdepasse|contrase[nñ]a"
 )
 _WHOLE: Final = frozenset(
     {"pass", "auth", "pin", "otp", "cvv", "cvc", "cvv2", "ssn", "sid", "session", "signature"}
 )
 _NO_LETTER: Final = re.compile(r"[\W_]+")
+_CAMEL: Final = re.compile("(?<=[a-z])(?=[A-Z])")
+_INNOCENT: Final = re.compile(
+    r"(?<![^\W\d_])(?:(?:by|com|encom|over|sur|tres|under)pass|possession|secretar(?:y|ies|ial|iat)"
+    r"|(?:pre|un)?authorized)(?![^\W\d_])"
+)
+"""Words that hold a secret one, or the beginning of one, by accident: ``compass_width`` is no password."""
 USER_IN_URL: Final = re.compile(r"(?<=://)[^\s/@]{0,300}(?=@)")
 """``user:password`` in ``https://user:password@host``."""
 
@@ -32,9 +38,17 @@ def folded(name: str) -> str:
     return _NO_LETTER.sub("", unicodedata.normalize("NFKC", name).casefold())
 
 
+def _without_innocent_words(name: str) -> str:
+    return _INNOCENT.sub("", _CAMEL.sub("_", unicodedata.normalize("NFKC", name)).casefold())
+
+
 def _is_secret(name: str) -> bool:
     letters = folded(name)
-    return letters in _WHOLE or _PARTS.search(letters) is not None
+    if letters in _WHOLE:
+        return True
+    if _PARTS.search(letters) is None:
+        return False
+    return _PARTS.search(folded(_without_innocent_words(name))) is not None
 
 
 _remembered = lru_cache(4096)(_is_secret)

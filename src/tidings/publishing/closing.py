@@ -74,6 +74,7 @@ class Closer:
     def close(self, timeout: float | None) -> CloseReport:
         """Close and report. A second call returns the same report; see ``Publisher.close``."""
         engine = self._engine
+        budget = self._timeout if timeout is None else max(timeout, 0.0)
         engine.shut()
         if self._report is not None:
             return self._report
@@ -84,8 +85,8 @@ class Closer:
         with self._turn:
             if self._report is None:
                 started = time.monotonic()
-                self._end(started, self._timeout if timeout is None else max(timeout, 0.0))
-                self._report = self._terms(time.monotonic() - started)
+                self._end(started, budget)
+                self._report = self._last_terms(started)
                 self.forget_exit()
         return self._report
 
@@ -138,6 +139,14 @@ class Closer:
             if time.monotonic() >= end:
                 return
             time.sleep(_NAP)
+
+    def _last_terms(self, started: float) -> CloseReport:
+        """How all of it ended. What is in flight now are events that other threads are refused just now: they
+        arrive, and are taken back."""
+        end = time.monotonic() + _HAND_OVER
+        while (terms := self._terms(time.monotonic() - started)).in_flight and time.monotonic() < end:
+            time.sleep(_NAP)
+        return terms
 
     def _terms(self, duration: float) -> CloseReport:
         stats = self._engine.stats()

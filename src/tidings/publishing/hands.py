@@ -170,9 +170,10 @@ class Hands:
         entry.on_disk = entry.waiting = entry.handed = True
         entry.counted = shelf.own and row.key is not None
         shelf.hold(row.topic, row.seq)
-        ledger = self._desk.engine.ledger
-        ledger.stored -= 1  # before it can be delivered: the terms are added up at any moment
-        ledger.join(entry)
+        housing = self._desk.housing
+        assert housing is not None
+        housing.count_waiting()  # before it can be delivered: the terms are added up at any moment
+        self._desk.engine.ledger.join(entry)
         return entry
 
     def _hand(self, entry: Delivery, headers: list[Pair]) -> bool:

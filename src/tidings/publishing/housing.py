@@ -63,8 +63,10 @@ class Housing:
             except JournalError as error:
                 self._logger.error(f"a store that was left behind cannot be taken over: {error}")
                 continue
+            shelf = Shelf(journal, number=next(self._numbers), own=False)
+            self.shelves.append(shelf)
             self._ledger.adopted += journal.events
-            self.shelves.append(Shelf(journal, number=next(self._numbers), own=False))
+            self.count_waiting()  # in this order: what ended is read first
             self._logger.warning(
                 f"adopted {journal.events} events, {journal.letter_count} letters of a process that is gone"
             )
@@ -83,8 +85,12 @@ class Housing:
                     f"topic={damage.topic} event_id={name}: {damage.why}"
                 )
             shelf.first_row = shelf.journal.oldest_seq() if shelf.own and shelf.journal.events else None
-        self._ledger.stored = sum(shelf.all_waiting for shelf in self.shelves)
+        self.count_waiting()
         self.share = sum(shelf.journal.used for shelf in self.shelves) / (self._most - self._reserved)
+
+    def count_waiting(self) -> None:
+        """The same of the rows that wait, alone."""
+        self._ledger.stored = sum(shelf.all_waiting for shelf in self.shelves)
 
     @property
     def is_full(self) -> bool:

@@ -142,9 +142,10 @@ class Publisher(Intake, Contexts):
     ) -> Batch:
         """Publish each of ``events``; ``options`` are those of ``publish`` and hold for all of them.
 
-        Raises nothing for an event: the Batch says which were rejected, and why. ``max_block`` bounds the
-        waiting of the whole call.
+        Raises nothing for an event: the Batch says which were rejected, and why. ``events`` is gone through
+        before the first is taken. ``max_block`` bounds the waiting of the whole call.
         """
+        events = list(events)
         end = time.monotonic() + (self._settings.max_block if max_block is None else max_block)
         return Batch(
             [self._publish_one(event, max(0.0, end - time.monotonic()), options) for event in events]
@@ -283,6 +284,8 @@ class Publisher(Intake, Contexts):
 
         search = Search(self._engine, self._settings, event_id, since, timeout)
         topics = self._router.known if topic is None else [self._router.resolve(topic)]
+        if not self._settings.enabled:  # it has sent nothing, and has no Kafka to ask
+            topics = []
         return off_the_hub(lambda: search.run(topics))
 
     def stored_letters(self, *, parked: bool = False) -> StoredLetters:

@@ -99,7 +99,7 @@ class NativeThread:
 def acquire(lock: threading.Lock, timeout: float | None) -> bool:
     """Acquire a native lock within ``timeout`` seconds (None: no end), letting greenlets run meanwhile."""
     if not is_patched():
-        return lock.acquire(timeout=-1 if timeout is None else max(timeout, 0))
+        return lock.acquire(timeout=-1 if timeout is None else min(max(timeout, 0), threading.TIMEOUT_MAX))
     end = None if timeout is None else time.monotonic() + timeout
     nap = _SHORTEST_NAP
     while not lock.acquire(blocking=False):

@@ -118,7 +118,8 @@ def refused(properties: Mapping[str, Any]) -> Iterator[str]:
         elif name.startswith("sasl.kerberos."):
             yield f"{given!r} belongs to GSSAPI, which tidings does not take (see SASL_MECHANISM)"
         elif name == "partitioner" and value not in KEYED_PARTITIONERS:
-            yield f"{given!r} must keep a key in one partition: one of {', '.join(sorted(KEYED_PARTITIONERS))}"
+            these = ", ".join(sorted(KEYED_PARTITIONERS))
+            yield f"{given!r} must keep a key in one partition: one of {these}"
         elif not isinstance(value, str | int | float):
             yield f"{given!r} must be text, a number, true or false, not {type(value).__name__}"
 

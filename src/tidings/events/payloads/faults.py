@@ -16,7 +16,16 @@ from tidings.events.payloads.walk import Part, parts
 Encode = Callable[[Any], bytes]
 Check = Callable[[object], str | None]
 
-encode_native: Final[Encode] = msgspec.json.Encoder().encode
+
+def _as_base(value: object) -> object:
+    """What JSON has a form of by its base class, as Django's SafeString has."""
+    for base, plain in ((str, str.__str__), (int, int.__index__), (float, float.__float__)):
+        if isinstance(value, base) and not isinstance(value, bool):
+            return plain(value)  # type: ignore[arg-type]
+    raise TypeError(f"Encoding objects of type {type(value).__qualname__} is unsupported")
+
+
+encode_native: Final[Encode] = msgspec.json.Encoder(enc_hook=_as_base).encode
 """msgspec's encoder: fast, and silent about NaN and Infinity, which it writes as null."""
 
 REFUSALS = (TypeError, ValueError, OverflowError, RecursionError, AttributeError)

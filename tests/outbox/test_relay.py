@@ -484,6 +484,19 @@ def test_closing_leaves_what_is_under_way_to_its_lease(lite: Desk, transport: In
         transport.up()
 
 
+@pytest.mark.parametrize("how", [Relay.start, Relay.run, lambda relay: relay.run(until_empty=True)])
+def test_a_relay_that_was_closed_or_started_never_starts(lite: Desk, how: Callable[[Relay], object]) -> None:
+    lite.add("k", 1)
+    relay = Relay(lite.engine, lite.publisher, table=lite.table)
+    relay.close()
+    with pytest.raises(ConfigError, match="closed before"):
+        how(relay)
+    with Relay(lite.engine, lite.publisher, table=lite.table) as relay:
+        with pytest.raises(ConfigError, match="started before"):
+            how(relay)
+        assert relay.stats().is_running
+
+
 def test_a_publisher_that_is_closed_ends_the_relay(lite: Desk, transport: InMemoryTransport) -> None:
     publisher = Publisher(transport=transport)
     publisher.close()

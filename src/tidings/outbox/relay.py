@@ -107,9 +107,9 @@ class Relay:
         """Begin to publish, on a thread of the relay's own; returns after a first look at the table, for
         which it waits up to 5 s. Kafka and the database may be away.
 
-        Raises ConfigError when the table or a column of it is not there, and when started before."""
-        if self._thread is not None:
-            raise ConfigError("This relay was started before. Make a new one.")
+        Raises ConfigError when the table or a column of it is not there, and when started or closed
+        before."""
+        self._check_is_new()
         if not self._is_enabled:
             self._logger.warning(
                 "ENABLED=false: the relay publishes nothing, and the rows stay in the table."
@@ -128,6 +128,7 @@ class Relay:
         Raises ConfigError as ``start`` does; PublisherClosed or PublisherFailed when its publisher ended
         before it; with ``until_empty`` TimeoutError when it ended in an outage: rows may be left, and wait.
         """
+        self._check_is_new()
         if until_empty:
             self._work.stop_when_empty(patience)
         with asked_by_signals(lambda: self._work.stop(self._close_timeout)):
@@ -151,7 +152,7 @@ class Relay:
         CLOSE_TIMEOUT); takes at most 3 s longer. Rows that are under way then stay in the table, and their
         leases run out.
 
-        A second call returns the same report. Any thread.
+        A second call returns the same report. Any thread. Closed before it was started, it never starts.
         """
         began = time.monotonic()
         budget = self._close_timeout if timeout is None else timeout
@@ -203,6 +204,11 @@ class Relay:
         return f"<Relay: {stats.delivered} delivered, {stats.in_flight} in flight>"
 
     # -- within
+
+    def _check_is_new(self) -> None:
+        if self._thread is not None or self._report is not None:
+            before = "closed" if self._thread is None else "started"
+            raise ConfigError(f"This relay was {before} before. Make a new one.")
 
     @property
     def _close_timeout(self) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import threading
 from collections.abc import Callable, Coroutine, Iterator
@@ -262,6 +263,37 @@ def test_a_loop_that_ended_is_not_waited_for(health: HealthRegistry) -> None:
     health.unregister("never")
     health.register("never", _async_yes, timeout=LONG)
     assert asyncio.run(health.acheck()).ok
+
+
+def test_a_check_that_ended_with_its_loop_is_no_answer(health: HealthRegistry) -> None:
+    calls: list[int] = []
+
+    async def slow_for_a_while() -> Health | None:
+        calls.append(1)
+        if 1 < len(calls) < 4:
+            await asyncio.Event().wait()
+        return _degraded() if len(calls) > 1 else None
+
+    health.register("slow", slow_for_a_while, timeout=LONG, cache=0.001)
+    first = _ask_async(health)
+    assert wait_until(lambda: _ask_async(health).checks == first.checks and len(calls) == 3, LONG)
+    assert _ask_async(health).checks["slow"].cause == "slow"
+
+
+def test_who_breaks_off_the_first_asking_keeps_nobody_from_another(health: HealthRegistry) -> None:
+    async def leave_early() -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(health.acheck(), SHORT)
+
+    calls: list[int] = []
+
+    async def slow() -> bool:
+        calls.append(1)
+        return len(calls) > 1 or await asyncio.Event().wait()
+
+    health.register("slow", slow, timeout=LONG, cache=LONG)
+    asyncio.run(leave_early())
+    assert _ask_async(health).ok
 
 
 def test_secrets_and_long_texts_stay_inside(health: HealthRegistry) -> None:

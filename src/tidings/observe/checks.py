@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import math
 import threading
 import time
 from collections.abc import Awaitable, Callable
@@ -42,14 +43,23 @@ Ask = Callable[[], Answer | Awaitable[Answer]]
 
 
 class Run:
-    """One asking. It is over when ``answer`` is there; meanwhile ``former`` stands in, where there is one."""
+    """One asking. It is over when ``answer`` is there; meanwhile ``former``, the answer of the ``last`` one,
+    stands in, where there is one."""
 
-    def __init__(self, former: CheckReport | None) -> None:
-        self.former = former
+    def __init__(self, last: Run | None) -> None:
+        self.former = None if last is None else last.answer.result()
+        self._former_asked = -math.inf if last is None else last.asked
         self.started = time.monotonic()
+        self.asked: float = self.started
+        """When what it answers was asked."""
         self.at = datetime.now(UTC)
         self.answer: Future[CheckReport] = Future()
         self.answer.set_running_or_notify_cancel()  # who stops waiting for it cancels nothing
+
+    def broken_off(self, otherwise: CheckReport) -> None:
+        """No answer: the former one stands, as old as it is, and the next who comes asks anew."""
+        self.asked = self._former_asked
+        self.answer.set_result(self.former or otherwise)
 
 
 class Check:
@@ -81,9 +91,9 @@ class Check:
         ``loop``, or else on a loop of its own in a thread."""
         with self._lock:
             run = self._run
-            if run is not None and (not run.answer.done() or time.monotonic() < run.started + self._cache):
+            if run is not None and (not run.answer.done() or time.monotonic() < run.asked + self._cache):
                 return run
-            run = self._run = Run(self._former(run))
+            run = self._run = Run(self._standing_in(run))
         if loop is not None and self._is_async:
             self._task = loop.create_task(self._answer_on_loop(run))
         else:
@@ -107,11 +117,11 @@ class Check:
             return run.former
         return self._report(run, self._too_late())
 
-    def _former(self, run: Run | None) -> CheckReport | None:
-        """The answer of the last run, if it is recent and answers may be used again."""
-        if run is None or not self._cache or time.monotonic() >= run.started + self._cache + _KEPT:
+    def _standing_in(self, run: Run | None) -> Run | None:
+        """The last run, if its answer is recent and answers may be used again."""
+        if run is None or not self._cache or time.monotonic() >= run.asked + self._cache + _KEPT:
             return None
-        return run.answer.result()
+        return run
 
     def _answer(self, run: Run) -> None:
         found = _unhealthy("unhealthy", "The check was interrupted.")
@@ -124,13 +134,16 @@ class Check:
             run.answer.set_result(self._report(run, found))
 
     async def _answer_on_loop(self, run: Run) -> None:
-        found = _unhealthy("unhealthy", "The check was interrupted.")
+        found = None
         try:
             found = _health(await _bounded(self._ask(), self.timeout))
         except Exception as error:
             found = _of_error(error)
-        finally:  # cancelled too, with the loop: nobody may wait for this run for ever
-            run.answer.set_result(self._report(run, found))
+        finally:  # nobody may wait for this run for ever
+            if found is not None:
+                run.answer.set_result(self._report(run, found))
+            else:  # cancelled, with its loop: whoever asked may have waited half a second only
+                run.broken_off(self._report(run, _unhealthy("unhealthy", "The check was interrupted.")))
 
     def _report(self, run: Run, found: Health) -> CheckReport:
         seconds = time.monotonic() - run.started

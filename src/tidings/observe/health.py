@@ -60,8 +60,9 @@ class HealthRegistry:
         it too: for what only a restart mends, such as ``lambda: not publisher.stats().failed``. ``timeout``
         in seconds: no answer by then is unhealthy. ``cache`` in seconds: for so long an answer is used
         again, whoever asks. For a minute more it stands in when the next one takes longer than 0.5 s, which
-        is then there for whoever asks later; ``checked_at`` says how old it is. 0: answers are never used
-        again; those who ask while it is being asked share the answer all the same.
+        is then there for whoever asks later; ``checked_at`` says how old it is. An async check whose loop
+        ends before is asked anew by the next. 0: answers are never used again; those who ask while it is
+        being asked share the answer all the same.
 
         Raises ConfigError for a name that is taken, and for what cannot be asked.
         """

@@ -8,6 +8,7 @@ import logging
 import time
 import tracemalloc
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 import pytest
@@ -172,8 +173,37 @@ def test_a_form_of_many_fields_takes_no_time() -> None:
     )
     assert entry.payload == {"user": "ann", "PassWord": "***", "x": ["1", '{"token":"***"}']}
     assert "hidden" not in wire
-    _, _, wire = asked(scope("/", "POST", headers), [b'{"password":"hidden"}'], capture_body=True)
-    assert "hidden" not in wire  # curl -d says that this is a form
+
+
+@pytest.mark.parametrize(
+    ("body", "shown"),
+    [
+        (b'{"url":"/x?a=1&b=2","password":"hidden"}', {"url": "/x?a=1&b=2", "password": "***"}),
+        (b' [{"token":"hidden==&"}]\n', [{"token": "***"}]),
+        (b'{"url":"/x?a=1","password":"hidden"', None),
+        (b'data={"password":"a&hidden"}', None),
+        (b'data={"note":"R&D","password":"hidden"}', None),
+    ],
+)
+def test_json_that_is_called_a_form(body: bytes, shown: Any) -> None:
+    """As ``curl -d`` does."""
+    headers = [(b"content-type", b"application/x-www-form-urlencoded")]
+    entry, _, wire = asked(scope("/", "POST", headers), [body], capture_body=True)
+    assert "hidden" not in wire
+    if shown is None:
+        assert entry.payload["omitted"] == "it is not what its content type says"
+    else:
+        assert entry.payload == shown
+
+
+@pytest.mark.parametrize("length", [0, 3000, 17_000])
+def test_a_query_is_redacted_before_it_is_cut(length: int) -> None:
+    query = "a=1&f=" + quote(json.dumps({"password": "hidden", "comment": "z" * length}))
+    entry, _, wire = asked(scope("/x", query_string=query.encode()))
+    assert "hidden" not in wire
+    assert entry.full_url is not None
+    assert len(entry.full_url) <= 2048
+    assert entry.full_url.partition("?")[2][:4] == ("…" if length == 17_000 else "a=1&")
 
 
 def test_secrets_never_leave_at_any_depth() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote, quote_plus, unquote
 
@@ -42,6 +43,59 @@ def test_bodies_queries_and_logs_know_the_same_names(name: str) -> None:
         assert "hunter2" not in JsonFormatter().format(record)
 
 
+SPELLINGS = [
+    "_".join,
+    "-".join,
+    ".".join,
+    lambda words: "_".join(words).upper(),
+    lambda words: words[0] + "".join(word.title() for word in words[1:]),
+]
+INNOCENT = ["compass", "bypass", "surpass", "underpass", "possession", "secretary", "authorized"]
+SECRET = [
+    "access token",
+    "token value",
+    "api key",
+    "x api key",
+    "client secret",
+    "authorization",
+    "set cookie",
+    "card number",
+    "credit card",
+    "cvv",
+    "pass word",
+    "telecom password",
+    "by password",
+    "bypass password",
+    "secretary token",
+    "user pwd",
+]
+speltly = pytest.mark.parametrize("spelt", SPELLINGS, ids=["snake", "kebab", "dots", "upper", "camel"])
+
+
+@speltly
+@pytest.mark.parametrize("after", ["width", "wait", "words", "window", "id", "amount"])
+@pytest.mark.parametrize("word", INNOCENT)
+def test_words_that_hold_a_secret_one_by_accident(
+    word: str, after: str, spelt: Callable[[list[str]], str]
+) -> None:
+    assert Redactor().value({spelt([word, after]): "kept"}) == {spelt([word, after]): "kept"}
+    assert Redactor().value({spelt(["the", word, after]): "kept"}) == {spelt(["the", word, after]): "kept"}
+
+
+@speltly
+@pytest.mark.parametrize("said", SECRET)
+def test_secret_names_in_any_spelling(said: str, spelt: Callable[[list[str]], str]) -> None:
+    words = said.split()
+    for name in (spelt(words), "".join(words)):
+        assert Redactor().value({name: "hunter2"}) == {name: "***"}
+
+
+@given(st.sampled_from(["password", "accesstoken", "clientsecret"]), st.lists(st.booleans(), min_size=12))
+def test_secret_names_in_any_case(name: str, uppers: list[bool]) -> None:
+    name = "".join(c.upper() if upper else c for c, upper in zip(name, uppers, strict=False))
+    assert Redactor().is_secret(name)
+
+
 @pytest.mark.parametrize("name", HARMLESS)
 def test_names_that_only_sound_alike(name: str) -> None:
     assert Redactor().value({name: "kept"}) == {name: "kept"}
@@ -77,6 +131,28 @@ def test_however_often_it_was_encoded(value: str, times: int) -> None:
     for shown in (Redactor().query(f"next={value}&a=b"), Redactor().value({"next": value})["next"]):
         assert "hunter2" not in shown
         assert "%2A" not in shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"password":"hunter2',
+        '{"password":"hunter2","a":NaN}',
+        '{"url":"/x?a=1","password":"hunter2"}',
+        'f={"note":"R&D","password":"hunter2"}',
+        'f={"password":"a&hunter2"}',
+        """f={'password': 'hunter2'}""",
+        'f={"a":"{\\"password\\":\\"hunter2\\"}',
+        "f=%7B%22password%22:%22a&hunter2%22%7D",
+        'next=https://h/?f={"note":"a;b","token":"c=d;hunter2"}',
+        'answer: {"token": "hunter2"}, and so on',
+    ],
+)
+def test_of_half_a_document_no_secret_is_shown(text: str) -> None:
+    assert "hunter2" not in Redactor().query(f"a=1&{text}")
+    assert Redactor().query(f"a=1&{text}").startswith("a=1&")
+    if "%" not in text:
+        assert "hunter2" not in json.dumps(Redactor().value({"a": [text]}))
 
 
 @pytest.mark.parametrize(

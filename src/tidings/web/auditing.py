@@ -23,7 +23,7 @@ from tidings.web import checking
 from tidings.web.bodies import Capture
 from tidings.web.clients import Proxies
 from tidings.web.correlating import HEADERS, lower_names
-from tidings.web.facts import LONGEST_PATH, Facts
+from tidings.web.facts import LONGEST_PATH, LONGEST_QUERY, Facts
 from tidings.web.identity import NOBODY, Identity, as_identity
 from tidings.web.redacting import Redactor
 from tidings.web.routes import route_of
@@ -201,8 +201,10 @@ class Auditor:
             return None
 
     def _url(self, facts: Facts) -> str:
-        url = facts.url
-        return plain(f"{url}?{self.redactor.query(facts.query)}" if facts.query else url, LONGEST_PATH)
+        if not facts.query:
+            return plain(facts.url, LONGEST_PATH)
+        query = self.redactor.query(facts.query) if len(facts.query) <= LONGEST_QUERY else "…"
+        return plain(f"{facts.url}?{query}", LONGEST_PATH)
 
 
 def _place(error: Exception) -> str:

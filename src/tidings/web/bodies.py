@@ -66,11 +66,15 @@ class Capture:
         """What stands in place of the body."""
         return {"omitted": reason, "content_type": plain(self._type, _LONGEST_TYPE), "size": self.size}
 
-    def _form(self, text: str) -> dict[str, Any]:
+    def _form(self, text: str) -> Any:
+        if text.lstrip()[:1] in {"{", "["}:  # curl -d says of JSON that it is a form
+            return self._redactor.value(msgspec.json.decode(text))
         found: dict[str, Any] = {}
         for name, value in parse_qsl(text, keep_blank_values=True, max_num_fields=_MOST_FIELDS):
             shown = MASK if self._redactor.is_secret(name) else self._redactor.value(value)
-            field = self._redactor.text(name)  # curl -d sends JSON as a form: one name, and no value
+            field = self._redactor.text(name)
+            if self._redactor.torn(field) is not None or self._redactor.torn(shown) is not None:
+                raise ValueError("half of a document: the other half is in some other field")
             found[field] = [*found[field], shown] if field in found else [shown]
         return {name: values[0] if len(values) == 1 else values for name, values in found.items()}
 

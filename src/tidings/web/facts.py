@@ -12,6 +12,7 @@ from tidings.publishing.plain import plain
 from tidings.web import paths
 
 LONGEST_PATH: Final = 2048
+LONGEST_QUERY: Final = 16_384
 _LONGEST_NAME = 255
 _LONGEST_LIST = 8192
 _METHOD = 32
@@ -24,7 +25,8 @@ class Facts(msgspec.Struct):
 
     All of it is the client's word but for ``peer``, the address at the other end of the connection, and
     ``root``, the prefix under which the server has the application. ``url_path`` is ``path`` as it was asked
-    for, percent-encoded.
+    for, percent-encoded. ``query`` is empty, or whole, or longer than LONGEST_QUERY: half of one cannot be
+    redacted.
     """
 
     method: str
@@ -53,7 +55,7 @@ class Facts(msgspec.Struct):
 def from_scope(scope: Mapping[str, Any], more: frozenset[bytes] = frozenset()) -> Facts:
     """The facts of an ASGI scope of type http or websocket; ``more`` are headers to read besides."""
     client, server = scope.get("client"), scope.get("server")
-    query = scope.get("query_string", b"")[:LONGEST_PATH]
+    query = scope.get("query_string", b"")[: LONGEST_QUERY + 1]
     path, root, raw = scope["path"], scope.get("root_path") or "", scope.get("raw_path")
     asked = (
         paths.in_url(raw.partition(b"?")[0][:LONGEST_PATH], escaped=True)
@@ -95,7 +97,7 @@ def from_environ(
         plain(whole.decode(errors="replace"), LONGEST_PATH),
         paths.in_url(whole[:LONGEST_PATH]),
         in_bytes(root).decode(errors="replace"),
-        environ.get("QUERY_STRING", "")[:LONGEST_PATH],
+        environ.get("QUERY_STRING", "")[: LONGEST_QUERY + 1],
         environ.get("wsgi.url_scheme", "http"),
         f"{environ.get('SERVER_NAME', '')}:{environ.get('SERVER_PORT', '')}",
         environ.get("REMOTE_ADDR") or None,

@@ -15,7 +15,10 @@ from tidings.events.secretnames import USER_IN_URL, folded, is_secret_name
 _DEEPEST: Final = 32
 _TOO_DEEP = "…"
 _ENDS: Final = re.compile("([?#&;])")
+_SAFE: Final = "*&=/:,;?{}[]"
 _ENCODED: Final = re.compile("%[0-9A-Fa-f]{2}")
+_TORN: Final = re.compile(r"""(?<![\w.\[\]-])([\w.\[\]-]++)\\*+["']\s*+:\s*+(?!\\*+["']\*\*\*)""")
+"""A name of JSON whose value is not ``"***"``; in strings of JSON there are backslashes before the quotes."""
 _NAMING: Final = ("name", "key", "Name", "Key")
 _NAMED: Final = frozenset({"value", "values", "Value", "Values"})
 
@@ -49,14 +52,29 @@ class Redactor:
 
         The values of the others are looked into, as ``text`` says.
         """
-        return "&".join(self._pair(pair) for pair in query.split("&"))
+        shown = "&".join(self._pair(pair) for pair in query.split("&"))
+        decoded = unquote_plus(shown)
+        if (end := self.torn(decoded)) is None:
+            return shown
+        return quote_plus(decoded[:end] + MASK, safe=_SAFE, errors="replace")
+
+    def torn(self, text: str) -> int | None:
+        """Where in redacted text the value of a secret field of JSON still stands, which may then end
+        anywhere: it is no whole JSON. None: nowhere."""
+        return next((found.end() for found in _TORN.finditer(text) if self.is_secret(found[1])), None)
 
     def text(self, text: str, depth: int = 0) -> str:
         """Text with what is secret in it replaced: it may be JSON, a URL or ``name=value;name=value``,
-        percent-encoded too, and so may be its parts."""
+        percent-encoded too, and so may be its parts. From where it holds half a JSON document with a secret,
+        nothing is left."""
         found = self._json(text, depth)
         if found is not None:
             return found
+        shown = self._loose(text, depth)
+        return shown if (end := self.torn(shown)) is None else shown[:end] + MASK
+
+    def _loose(self, text: str, depth: int) -> str:
+        """Text that is no JSON."""
         if "://" in text:
             text = USER_IN_URL.sub(MASK, text)
         if "=" not in text and ("%" not in text or _ENCODED.search(text) is None):

@@ -85,6 +85,7 @@ class _Card:
         "token eyJhbGciOi.hunter2.hunter2",
         "client_secret = 'it is hunter2'",
         "error: pwd=hunter2",
+        "password => hunter2",
         'password: "hunter2 that nobody closed',
     ],
 )

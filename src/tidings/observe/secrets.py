@@ -19,7 +19,7 @@ _FORMS: Final = (
     (re.compile(r"(?i)\b(bearer\s{1,3})[\w.~+/=-]{8,}"), rf"\g<1>{MASK}"),
     (re.compile(r"\beyJ[\w-]{5,}\.[\w-]{5,}\.[\w-]*"), MASK),
 )
-_NAME: Final = re.compile(r"""(?<![\w.%\[\]-])([\w.%\[\]-]++)["']?\s{0,3}[=:]\s{0,3}""")
+_NAME: Final = re.compile(r"""(?<![\w.%\[\]-])([\w.%\[\]-]++)["']?\s{0,3}[=:]>?\s{0,3}""")
 """Possessive, and from its first letter on: text of any length is gone through once."""
 _VALUE: Final = re.compile(r""""(?:[^"\\]|\\.)*"?|'(?:[^'\\]|\\.)*'?|[^\s,;&"'})\]]+""")
 _FAULT: Final = re.compile("(?i)(?:error|exception|failed|failure|warning)$")

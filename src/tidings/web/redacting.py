@@ -61,6 +61,8 @@ class Redactor:
     def torn(self, text: str) -> int | None:
         """Where in redacted text the value of a secret field of JSON still stands, which may then end
         anywhere: it is no whole JSON. None: nowhere."""
+        if ":" not in text:
+            return None
         return next((found.end() for found in _TORN.finditer(text) if self.is_secret(found[1])), None)
 
     def text(self, text: str, depth: int = 0) -> str:

@@ -75,6 +75,6 @@ def kept() -> Kept:
         assert verdict.false_delivered == 0, verdict
         assert verdict.unequal == {}, verdict
         assert verdict.ok, verdict
-        assert verdict.accepted >= 10 * RATE, verdict
+        assert verdict.accepted + verdict.refused >= 10 * RATE, verdict
 
     return check

@@ -11,12 +11,15 @@ from tidings.publishing.contracts import Sender
 
 
 def sender(given: Sender) -> Sender:
-    """A Sender. Raises ConfigError for what lacks ``send`` or ``close``, or has to be awaited."""
-    methods = [getattr(given, name, None) for name in ("send", "close")]
-    if not all(callable(it) and not _waits(it) for it in methods):
+    """A Sender. Raises ConfigError for what has no ``send``, or one that has to be awaited.
+
+    ``close`` is not looked for: who made it calls that.
+    """
+    send = getattr(given, "send", None)
+    if not callable(send) or _waits(send):
         raise ConfigError(
-            "sender has the plain methods send(key, value) and close(), as audit_sender(publisher) gives it; "
-            f"this is a {type(given).__qualname__}."
+            "sender has a plain method send(key, value), as what audit_sender(publisher) gives; this is a "
+            f"{type(given).__qualname__}."
         )
     return given
 

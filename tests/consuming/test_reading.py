@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from support.consuming import FakeRecord, event_value
 from support.events import OrderPlaced
-from tidings import Envelope, Message, Personal, Publisher
+from tidings import Consumer, Envelope, Message, Personal, Publisher
 from tidings.consuming.functions import called
 from tidings.consuming.handlers import Handlers, handler_of
 from tidings.consuming.reading import Reading, Unread
@@ -213,3 +213,33 @@ def test_a_message_is_what_decode_says_too() -> None:
     assert call is not None
     for name in ("data", "event_type", "event_id", "timestamp", "source", "version", "correlation_id"):
         assert getattr(call[1], name) == getattr(envelope, name), name
+
+
+@given(
+    kinds=st.lists(
+        st.sampled_from(["placed", "no id", "other", "broken", "gone"]) | st.just("placed"),
+        min_size=1,
+        max_size=6,
+    )
+)
+def test_what_is_read_at_once_is_what_is_read_one_by_one(kinds: list[str]) -> None:
+    values = {
+        "placed": event_value(order_id="o", total=1),
+        "no id": b'{"event_type": "order.placed", "data": {"order_id": "o", "total": 1}}',
+        "other": event_value("order.shipped", n=1),
+        "broken": b"{",
+        "gone": None,
+    }
+    records = [FakeRecord(values[kind], b"k", offset=number) for number, kind in enumerate(kinds)]
+    consumer = Consumer(brokers="b:9092", topics="orders", group_id="g")
+
+    @consumer.on_batch(OrderPlaced)
+    def handle(orders: list[OrderPlaced]) -> None: ...
+
+    made = Reading(consumer._handlers, "skip")
+    found = made.read_alike(records)
+    assert (found is not None) is (set(kinds) == {"placed"})
+    if found is not None:
+        route, data = found
+        calls = [made.read(record) for record in records]
+        assert [(it[0], it[1]) for it in calls if it] == [(route, each) for each in data]

@@ -9,7 +9,7 @@ import msgspec
 
 from tidings.consuming.message import Record
 from tidings.consuming.places import Chunk
-from tidings.consuming.reading import Call, Route, Unread
+from tidings.consuming.reading import Call, ReadAlike, Route, Unread
 
 
 class Step(msgspec.Struct, eq=False):
@@ -27,10 +27,14 @@ class Step(msgspec.Struct, eq=False):
 class Course:
     """Goes through a chunk in order. A batch that fails is put back to be taken one by one."""
 
-    def __init__(self, chunk: Chunk, read: Callable[[Record, int], Call | None]) -> None:
+    def __init__(
+        self, chunk: Chunk, read: Callable[[Record, int], Call | None], read_alike: ReadAlike
+    ) -> None:
         self._chunk = chunk
         self._read = read
         self._records = chunk.records
+        self._alike = read_alike(chunk.records)
+        """All of the chunk at once, where that can be: 0.2 µs less for each."""
         self._at = 0
         """Which record is next."""
         self._began = 0
@@ -40,8 +44,12 @@ class Course:
 
     def next(self, attempt: int) -> Step | None:
         """The next call; None at the end of the chunk."""
+        self._began = self._at
+        found = None if self._alike is None else self._next_alike(*self._alike)
+        return self._next_of_any(attempt) if found is None else found
+
+    def _next_of_any(self, attempt: int) -> Step | None:
         read, at = self._read, self._at
-        self._began = at
         step: Step | None = None
         skipped = room = 0
         for record in self._records[at:]:
@@ -83,6 +91,15 @@ class Course:
                 step.correlation_id = None
         return step
 
+    def _next_alike(self, route: Route, data: list[Any]) -> Step | None:
+        """Of a chunk that is all one handler's; None where it has fewer than two for a call."""
+        at = self._at
+        end = at + self._room(route) + 1
+        if end - at < 2 or len(data) - at < 2:
+            return None
+        self._at = min(end, len(data))
+        return Step(route, data[at:end], None, list(self._records[at:end]))
+
     def _room(self, route: Route) -> int:
         """How many more records than one a call may have."""
         handler = route.handler
@@ -97,8 +114,10 @@ class Course:
         return True
 
     def put_back(self) -> None:
-        """The last call is to be made again; what was skipped with it is read again, and counted then."""
+        """The last call is to be made again, of what is read again: its handler may have changed the data.
+        What was skipped with it is counted then."""
         self._at = self._began
+        self._alike = None
 
     def done(self, step: Step) -> None:
         """These records are over. The caller holds the lock."""

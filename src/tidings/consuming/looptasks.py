@@ -231,7 +231,7 @@ class LoopTasks(Workbench):
         """Handle the chunks of a partition, until there are no more or a call fails."""
         while True:
             chunk = lane.queue[0][0]
-            course = lane.course = lane.course or Course(chunk, self._read)
+            course = lane.course = lane.course or Course(chunk, self._read, self._read_alike)
             until = time.monotonic() + _TURN
             while (step := course.next(lane.attempt)) is not None:
                 try:

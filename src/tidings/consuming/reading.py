@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import reduce
+from collections.abc import Callable, Sequence
+from functools import partial, reduce
 from operator import or_
 from typing import Any, ClassVar, Literal, Protocol
 
@@ -28,6 +28,9 @@ class Read(Protocol):
     """Makes the call for a record; ``attempt`` is what its Message says."""
 
     def __call__(self, record: Record, attempt: int = 1) -> Call | None: ...
+
+
+ReadAlike = Callable[[Sequence[Record]], "tuple[Route, list[Any]] | None"]
 
 
 class Route:
@@ -101,11 +104,16 @@ class Reading:
         self.has_batches = any(route.handler.is_batch for route in self.routes)
         self.read: Read = self._read_slowly
         """``read(record, attempt)``: the call for this record, or None: counted as skipped."""
+        self.read_alike: ReadAlike = lambda _: None
+        """``read_alike(records)``: of records that are plain events of one batch handler, that one and their
+        data; None where any of them needs a closer look."""
         if self._by_type:
             envelopes = [_envelope(name, it) for name, it in self._by_type.items()]
             # One tagged struct alone is also read where the tag is missing: as every CloudEvent would be.
             union: Any = reduce(or_, envelopes, _Never)
-            self.read = self._reader(msgspec.json.Decoder(union).decode)
+            quick = msgspec.json.Decoder(union).decode
+            self.read = self._reader(quick)
+            self.read_alike = partial(_alike, quick)
 
     def _reader(self, quick: Callable[[Any], Any]) -> Read:
         """``read`` for events in tidings' own envelope first: a closure, for it is called for each event."""
@@ -232,6 +240,19 @@ def _envelope(event_type: str, route: Route) -> type[msgspec.Struct]:
         gc=False,
         namespace={"of_route": route, "of_type": event_type},
     )
+
+
+def _alike(quick: Callable[[Any], Any], records: Sequence[Record]) -> tuple[Route, list[Any]] | None:
+    try:
+        route: Route | None = quick(records[0].value()).of_route
+        if route is None or not route.handler.is_batch or route.read_data is not None or route.wants_message:
+            return None
+        envelopes = [quick(record.value()) for record in records]
+    except BaseException:  # reading them one by one tells which and why
+        return None
+    if not all(each.of_route is route and each.event_id for each in envelopes):
+        return None
+    return route, [each.data for each in envelopes]
 
 
 def _is_native(cls: type) -> bool:

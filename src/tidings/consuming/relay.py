@@ -222,7 +222,7 @@ class Relay(Workbench):
         """Handle the chunks of a partition, until there are no more or a call fails."""
         while True:
             chunk = lane.queue[0][0]
-            course = lane.course = lane.course or Course(chunk, self._read)
+            course = lane.course = lane.course or Course(chunk, self._read, self._read_alike)
             while (step := course.next(lane.attempt)) is not None:
                 try:
                     if step.error is not None:

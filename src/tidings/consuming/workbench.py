@@ -23,6 +23,7 @@ class Workbench(ABC):
         self._holdings = holdings
         self._lock = holdings.lock
         self._read = reading.read
+        self._read_alike = reading.read_alike
         self._in_batches = reading.has_batches
         self._fate = fate
         self._tally = fate.tally

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, TypedDict
 import msgspec
 
 from tidings.errors import ConfigError, InvalidEvent
-from tidings.events.envelope import Envelope
 from tidings.events.headers import Headers, Pair
 from tidings.events.keys import Key
 from tidings.letters.exact import as_bytes, as_text
@@ -83,10 +82,8 @@ class Drafts:
         timestamp: datetime | int | None = None,
     ) -> NewRow:
         """The row of an event. Raises PublishError where ``publish`` would, whatever ON_REJECT says."""
-        envelope = event if isinstance(event, Envelope) else Envelope(data=event)
-        envelope = envelope.but(event_type, event_id, correlation_id)
-        to, value, key_bytes, pairs, id_bytes = self._publisher._draft(
-            envelope, topic, key, headers, timestamp
+        (to, value, key_bytes, pairs, id_bytes), _ = self._publisher._draft(
+            event, event_type, topic, key, headers, correlation_id, event_id, timestamp
         )
         if b"\0" in id_bytes:
             raise InvalidEvent("event_id holds a NUL, which Postgres does not keep in text")

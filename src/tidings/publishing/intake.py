@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tidings.errors import ConfigError, EventTooLarge, InvalidEvent, PublishError
 from tidings.events.correlation import current_correlation_id
-from tidings.events.declare import Registry, default_registry
+from tidings.events.declare import Priority, Registry, default_registry
 from tidings.events.envelope import Envelope
 from tidings.events.frame import Frame, text
 from tidings.events.headers import ENVELOPED, Headers, Pair, headers_size
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from tidings.settings import Settings
 
 _MOST_PLANS = 10_000
+Drafted = tuple[str, bytes, bytes | None, list[Pair], bytes]
+"""A record before it is taken: topic, value, key, headers and id."""
 
 
 class Intake:
@@ -141,26 +143,27 @@ class Intake:
         max_block: float | None = None,
     ) -> Delivery:
         """The general way of publishing: every option, and what is None in an envelope filled in."""
-        envelope = event if isinstance(event, Envelope) else Envelope(data=event)
-        envelope = envelope.but(event_type, event_id, correlation_id)
-        plan = self._plan(envelope.data.__class__, envelope.event_type)
-        door = self._doors[plan.priority]
-        target, value, record_key, pairs, id_bytes = self._record(
-            plan, envelope, topic, key, headers, timestamp
+        record, priority = self._draft(
+            event, event_type, topic, key, headers, correlation_id, event_id, timestamp
         )
-        return self._accept(target, value, record_key, pairs, id_bytes, -1, 0, max_block, door)
+        return self._accept(*record, -1, 0, max_block, self._doors[priority])
 
     def _draft(
         self,
-        envelope: Envelope[Any],
+        event: object,
+        event_type: str | None,
         topic: str | None,
         key: Key,
         headers: Headers | None,
+        correlation_id: str | None,
+        event_id: str | None,
         timestamp: datetime | int | None,
-    ) -> tuple[str, bytes, bytes | None, list[Pair], bytes]:
-        """The record of an event: topic, value, key, headers and id. Takes nothing; raises PublishError."""
+    ) -> tuple[Drafted, Priority]:
+        """The record of an event, and its priority. Takes nothing; raises PublishError."""
+        envelope = event if isinstance(event, Envelope) else Envelope(data=event)
+        envelope = envelope.but(event_type, event_id, correlation_id)
         plan = self._plan(envelope.data.__class__, envelope.event_type)
-        return self._record(plan, envelope, topic, key, headers, timestamp)
+        return self._record(plan, envelope, topic, key, headers, timestamp), plan.priority
 
     def _record(
         self,
@@ -170,7 +173,7 @@ class Intake:
         key: Key,
         headers: Headers | None,
         timestamp: datetime | int | None,
-    ) -> tuple[str, bytes, bytes | None, list[Pair], bytes]:
+    ) -> Drafted:
         payload = envelope.data
         data = plan.encoder.encode(payload)
         id_bytes, time_text = self._stamp()

@@ -8,7 +8,6 @@ from typing import Any
 from django.db import transaction
 
 from tidings.errors import PublishError
-from tidings.events.envelope import Envelope
 from tidings.events.headers import Headers
 from tidings.events.keys import Key
 from tidings.publishing.entry import Delivery
@@ -44,11 +43,10 @@ def publish_on_commit(
     publishes nothing: where that may not be, use the outbox.
     """
     publisher = get_publisher()
-    given = event if isinstance(event, Envelope) else Envelope(data=event)
-    envelope = given.but(event_type, event_id, correlation_id)
     try:
-        record = publisher._draft(envelope, topic, key, headers, timestamp)
-        priority = publisher._plan(envelope.data.__class__, envelope.event_type).priority
+        record, priority = publisher._draft(
+            event, event_type, topic, key, headers, correlation_id, event_id, timestamp
+        )
     except PublishError as error:
         publisher._refused(error, topic, event_id)
         return
